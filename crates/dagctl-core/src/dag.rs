@@ -1,0 +1,302 @@
+//! A valid DAG: what [`Dag::new`] accepts, and nothing else.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::callback::Callback;
+use crate::graph::{self, Cycle};
+use crate::ids::{DagId, PoolName, TaskId, TaskIndex};
+use crate::operator::Operator;
+use crate::params::Param;
+use crate::retry::RetryPolicy;
+use crate::schedule::Schedule;
+
+/// A workflow: when it runs, and its tasks in an order in which upstream tasks come first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dag {
+    /// Everything that is not its tasks.
+    pub spec: DagSpec,
+    tasks: Vec<Task>,
+    upstream: Vec<Vec<TaskIndex>>,
+    downstream: Vec<Vec<TaskIndex>>,
+}
+
+/// The DAG-level fields.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DagSpec {
+    /// Its name, unique in the repository.
+    pub dag_id: DagId,
+    /// The file that defines it, relative to the dags folder, with `/`.
+    pub file: String,
+    /// One line for lists.
+    pub description: Option<String>,
+    /// Longer text for its page.
+    pub doc_md: Option<String>,
+    /// Words to filter by.
+    pub tags: Vec<String>,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// The zone of `schedule`, `start_date`, `end_date` and the templates' local forms.
+    pub timezone: TimeZone,
+    /// The first moment an interval may begin, in `timezone`.
+    pub start_date: Option<DateTime>,
+    /// The last moment an interval may begin, in `timezone`.
+    pub end_date: Option<DateTime>,
+    /// What happens to intervals that nobody ran.
+    pub catchup: Catchup,
+    /// Runs under way at once.
+    pub max_active_runs: u32,
+    /// Tasks of one run queued or running at once.
+    pub max_active_tasks: u32,
+    /// What a run can be told when it is triggered.
+    pub params: Vec<Param>,
+    /// Told once per failed run.
+    pub on_failure_callback: Vec<Callback>,
+    /// Told once per successful run.
+    pub on_success_callback: Vec<Callback>,
+    /// Whether a DAG seen for the first time is paused.
+    pub is_paused_upon_creation: bool,
+}
+
+/// What happens to intervals that ended before the DAG was first seen or while it was paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Catchup {
+    /// None of them is run; after an outage of dagctl, the newest.
+    #[default]
+    No,
+    /// All of them are run.
+    Yes,
+    /// The newest of them is run.
+    Latest,
+}
+
+/// A task, before its upstream tasks are looked up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    /// Its name.
+    pub task_id: TaskId,
+    /// What it does.
+    pub operator: Operator,
+    /// Who must settle first.
+    pub depends_on: Vec<TaskId>,
+    /// What the upstream tasks' verdicts must be.
+    pub trigger_rule: TriggerRule,
+    /// An expression; the task is skipped where it is false.
+    pub run_if: Option<String>,
+    /// When a failed attempt is tried again.
+    pub retry: RetryPolicy,
+    /// How long an attempt may take.
+    pub execution_timeout: Option<Duration>,
+    /// The pool whose slots it uses.
+    pub pool: PoolName,
+    /// The larger, the earlier it is claimed.
+    pub priority_weight: i32,
+    /// Told of its final failure.
+    pub on_failure_callback: Vec<Callback>,
+    /// Told of its success.
+    pub on_success_callback: Vec<Callback>,
+    /// Whose it is.
+    pub owner: Option<String>,
+    /// Text for its page.
+    pub doc_md: Option<String>,
+}
+
+/// What the verdicts of a task's upstream tasks must be for it to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TriggerRule {
+    /// All succeeded.
+    #[default]
+    AllSuccess,
+    /// All settled, however.
+    AllDone,
+    /// At least one failed; does not wait for the others.
+    OneFailed,
+}
+
+impl TriggerRule {
+    /// Every rule that works.
+    pub const ALL: [Self; 3] = [Self::AllSuccess, Self::AllDone, Self::OneFailed];
+
+    /// Airflow's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AllSuccess => "all_success",
+            Self::AllDone => "all_done",
+            Self::OneFailed => "one_failed",
+        }
+    }
+
+    /// The letter in `dag_task.rule`.
+    pub fn letter(self) -> char {
+        match self {
+            Self::AllSuccess => 's',
+            Self::AllDone => 'd',
+            Self::OneFailed => 'f',
+        }
+    }
+}
+
+/// Why tasks do not make a DAG.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DagError {
+    /// No task at all.
+    #[error("a DAG needs at least one task")]
+    NoTasks,
+    /// Two tasks of one name.
+    #[error("two tasks are called `{0}`")]
+    DuplicateTask(TaskId),
+    /// An upstream task that does not exist.
+    #[error("task `{task}` waits for `{missing}`, which this DAG does not define")]
+    UnknownUpstream {
+        /// The task that waits.
+        task: TaskId,
+        /// The name nobody has.
+        missing: TaskId,
+    },
+    /// Tasks that wait for each other.
+    #[error("tasks wait for each other: {}", .0.iter().map(TaskId::as_str).collect::<Vec<_>>().join(" → "))]
+    Cycle(Vec<TaskId>),
+}
+
+impl Dag {
+    /// Puts tasks in order; `tasks` is in the file's order, which is kept among tasks that do not depend on each other.
+    pub fn new(spec: DagSpec, tasks: Vec<Task>) -> Result<Self, DagError> {
+        if tasks.is_empty() {
+            return Err(DagError::NoTasks);
+        }
+        let mut place = HashMap::new();
+        for (at, task) in tasks.iter().enumerate() {
+            if place.insert(task.task_id.clone(), at).is_some() {
+                return Err(DagError::DuplicateTask(task.task_id.clone()));
+            }
+        }
+        let mut upstream = vec![];
+        for task in &tasks {
+            let mut own = vec![];
+            for it in &task.depends_on {
+                let at = place.get(it).ok_or_else(|| DagError::UnknownUpstream {
+                    task: task.task_id.clone(),
+                    missing: it.clone(),
+                })?;
+                if !own.contains(at) {
+                    own.push(*at);
+                }
+            }
+            upstream.push(own);
+        }
+        let order = graph::topological(&upstream).map_err(|Cycle(at)| {
+            DagError::Cycle(at.into_iter().map(|it| tasks[it].task_id.clone()).collect())
+        })?;
+        Ok(Self::in_order(spec, tasks, &upstream, &order))
+    }
+
+    fn in_order(spec: DagSpec, tasks: Vec<Task>, upstream: &[Vec<usize>], order: &[usize]) -> Self {
+        let mut new_place = vec![TaskIndex(0); order.len()];
+        for (new, old) in order.iter().enumerate() {
+            new_place[*old] = index(new);
+        }
+        let upstream: Vec<Vec<TaskIndex>> = order
+            .iter()
+            .map(|old| upstream[*old].iter().map(|it| new_place[*it]).collect())
+            .collect();
+        let mut downstream = vec![vec![]; order.len()];
+        for (child, parents) in upstream.iter().enumerate() {
+            for parent in parents {
+                downstream[place(*parent)].push(index(child));
+            }
+        }
+        let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
+        let tasks = order.iter().filter_map(|old| slots[*old].take()).collect();
+        Self {
+            spec,
+            tasks,
+            upstream,
+            downstream,
+        }
+    }
+
+    /// The tasks, upstream first; a task's place is its [`TaskIndex`].
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// The tasks with their indexes.
+    pub fn indexed(&self) -> impl Iterator<Item = (TaskIndex, &Task)> {
+        self.tasks
+            .iter()
+            .enumerate()
+            .map(|(at, task)| (index(at), task))
+    }
+
+    /// The task at `at`, if the DAG has that many.
+    pub fn task(&self, at: TaskIndex) -> Option<&Task> {
+        usize::try_from(at.get())
+            .ok()
+            .and_then(|it| self.tasks.get(it))
+    }
+
+    /// Where the task of that name is.
+    pub fn index_of(&self, task_id: &str) -> Option<TaskIndex> {
+        self.tasks
+            .iter()
+            .position(|it| it.task_id.as_str() == task_id)
+            .map(index)
+    }
+
+    /// The tasks that `at` waits for.
+    pub fn upstream(&self, at: TaskIndex) -> &[TaskIndex] {
+        &self.upstream[place(at)]
+    }
+
+    /// The tasks that wait for `at`.
+    pub fn downstream(&self, at: TaskIndex) -> &[TaskIndex] {
+        &self.downstream[place(at)]
+    }
+
+    /// Every edge, parent first.
+    pub fn edges(&self) -> impl Iterator<Item = (TaskIndex, TaskIndex)> + '_ {
+        self.downstream
+            .iter()
+            .enumerate()
+            .flat_map(|(parent, children)| {
+                children.iter().map(move |child| (index(parent), *child))
+            })
+    }
+
+    /// Everything upstream of `at`, however far, in the DAG's order.
+    pub fn ancestors(&self, at: TaskIndex) -> Vec<TaskIndex> {
+        let mut seen = vec![false; self.tasks.len()];
+        let mut open = vec![at];
+        while let Some(it) = open.pop() {
+            for parent in self.upstream(it) {
+                if !std::mem::replace(&mut seen[place(*parent)], true) {
+                    open.push(*parent);
+                }
+            }
+        }
+        seen.iter()
+            .enumerate()
+            .filter(|(_, seen)| **seen)
+            .map(|(at, _)| index(at))
+            .collect()
+    }
+}
+
+impl DagSpec {
+    /// The instant of a date written in the DAG's zone.
+    pub fn instant(&self, date: DateTime) -> Option<Timestamp> {
+        self.timezone.to_timestamp(date).ok()
+    }
+}
+
+fn index(at: usize) -> TaskIndex {
+    TaskIndex(i32::try_from(at).expect("a DAG has at most 5,000 tasks"))
+}
+
+fn place(at: TaskIndex) -> usize {
+    usize::try_from(at.get()).expect("a task index comes from its DAG")
+}

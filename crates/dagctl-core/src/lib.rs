@@ -1,0 +1,18 @@
+//! The inert core of dagctl: what a DAG is, when it is due, and what the facts of a run call for.
+//!
+//! Nothing here does IO, reads a clock or knows a database: `now` is an argument.
+
+pub mod callback;
+pub mod check;
+pub mod dag;
+pub mod duration;
+pub mod graph;
+pub mod ids;
+pub mod operator;
+pub mod outcome;
+pub mod params;
+pub mod retry;
+pub mod schedule;
+pub mod sql_text;
+pub mod state;
+pub mod template;

@@ -1,0 +1,228 @@
+//! What a task does: the operators and their fields.
+//!
+//! A text documented as *template* is Jinja, checked when the file loads and rendered when the task runs;
+//! an *expression* is the inside of a `{{ }}`. A JSON value documented as template has templates in its texts.
+
+use serde_json::{Map, Value};
+
+use crate::check::{Bounds, Check};
+
+/// A task's operator with its fields.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operator {
+    /// Does nothing; a joint in the graph.
+    Empty,
+    /// Runs statements.
+    Sql(Sql),
+    /// Fails where a query's first row does not say yes.
+    SqlCheck(SqlCheck),
+    /// Builds a table beside the live one, checks it and puts it in its place.
+    BuildTable(BuildTable),
+    /// Loads a file into a table.
+    LoadFile(LoadFile),
+    /// Makes an HTTP request.
+    Http(Http),
+    /// Runs a process.
+    Shell(Shell),
+}
+
+impl Operator {
+    /// The name in `operator:`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Sql(_) => "sql",
+            Self::SqlCheck(_) => "sql_check",
+            Self::BuildTable(_) => "build_table",
+            Self::LoadFile(_) => "load_file",
+            Self::Http(_) => "http",
+            Self::Shell(_) => "shell",
+        }
+    }
+
+    /// The connection the task works on.
+    pub fn conn_id(&self) -> Option<&str> {
+        match self {
+            Self::Empty | Self::Shell(_) => None,
+            Self::Sql(it) => Some(&it.conn_id),
+            Self::SqlCheck(it) => Some(&it.conn_id),
+            Self::BuildTable(it) => Some(&it.target.conn_id),
+            Self::LoadFile(it) => Some(&it.target.conn_id),
+            Self::Http(it) => it.conn_id.as_deref(),
+        }
+    }
+}
+
+/// `operator: sql`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sql {
+    /// Where it runs.
+    pub conn_id: String,
+    /// One or more statements, a template. Several share one transaction unless `autocommit`.
+    pub sql: String,
+    /// `:name` in the SQL → its value, a template; bound untyped, never spliced in.
+    pub parameters: Map<String, Value>,
+    /// Whether each statement commits by itself.
+    pub autocommit: bool,
+    /// What of the last result becomes outputs.
+    pub fetch: Fetch,
+}
+
+/// What of a result becomes outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fetch {
+    /// Nothing.
+    #[default]
+    None,
+    /// `outputs.<task>.value`: the first column of the first row.
+    Value,
+    /// `outputs.<task>.row`: the first row, by column.
+    Row,
+    /// `outputs.<task>.values`: the first column of each row.
+    Column,
+    /// `outputs.<task>.rows`: every row, by column.
+    Rows,
+}
+
+/// `operator: sql_check`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SqlCheck {
+    /// Where it runs.
+    pub conn_id: String,
+    /// A query, a template.
+    pub sql: String,
+    /// As in [`Sql::parameters`].
+    pub parameters: Map<String, Value>,
+    /// What its one number must be; without bounds every value of the first row must be true, as in Airflow.
+    pub bounds: Bounds,
+}
+
+/// The table that `build_table` and `load_file` publish, and what must hold before they do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Where the table is.
+    pub conn_id: String,
+    /// Its schema, a template.
+    pub schema: String,
+    /// Its name, a template.
+    pub table: String,
+    /// Columns that must be unique and not null; checked on staging, and a primary key of the published table.
+    pub primary_key: Vec<String>,
+    /// Checks on what is read, before anything is built.
+    pub input_check: Vec<Check>,
+    /// Checks on the staging table, before it is published.
+    pub output_check: Vec<Check>,
+    /// Whether a table without rows may be published.
+    pub allow_empty: bool,
+    /// How the new rows take the old ones' place.
+    pub swap: Swap,
+    /// How many replaced tables are kept beside the live one.
+    pub keep_versions: u16,
+}
+
+/// How new rows take the old ones' place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Swap {
+    /// The staging table takes the live table's name, with everything carried over; rows where that cannot be.
+    #[default]
+    Rename,
+    /// `delete` and `insert … select` in one transaction.
+    ReplaceRows,
+}
+
+/// `operator: build_table`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuildTable {
+    /// The table.
+    pub target: Target,
+    /// The query that makes its rows, a template.
+    pub main_sql: String,
+}
+
+/// `operator: load_file`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadFile {
+    /// The table.
+    pub target: Target,
+    /// A path or an `http(s)` URL, a template.
+    pub file: String,
+    /// Whether the first line names the columns.
+    pub header: bool,
+    /// The character between fields.
+    pub delimiter: char,
+    /// Column names and SQL types in the file's order; empty: the live table's columns.
+    pub columns: Vec<(String, String)>,
+    /// Whether the rows replace those of the table or join them.
+    pub mode: LoadMode,
+}
+
+/// Whether loaded rows replace those of the table or join them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoadMode {
+    /// As `build_table` publishes.
+    #[default]
+    Replace,
+    /// Adds to what is there, in one transaction.
+    Append,
+}
+
+/// `operator: http`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// Base URL, login and headers.
+    pub conn_id: Option<String>,
+    /// A path below the connection's base URL, or a whole URL; a template.
+    pub endpoint: String,
+    /// `GET`, `POST`, ….
+    pub method: String,
+    /// Header names and values, templates.
+    pub headers: Vec<(String, String)>,
+    /// The body, a template: a text as it is, anything else as JSON; the query string of a `GET`.
+    pub data: Option<Value>,
+    /// An expression over `response` that must be true; without it any status below 400 is accepted.
+    pub response_check: Option<String>,
+    /// An expression over `response`; its value is `outputs.<task>.value`.
+    pub response_filter: Option<String>,
+    /// Where the body is written, a template; the path is `outputs.<task>.file`.
+    pub output_file: Option<String>,
+    /// How further pages are found.
+    pub paging: Option<Paging>,
+}
+
+/// How an HTTP task finds further pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paging {
+    /// An expression over `response`: the next URL, or nothing.
+    pub next: String,
+    /// How many pages at most.
+    pub max_pages: u32,
+}
+
+/// `operator: shell`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shell {
+    /// What runs.
+    pub command: ShellCommand,
+    /// Names and values, templates.
+    pub env: Vec<(String, String)>,
+    /// The working folder, a template; without it the DAG file's folder.
+    pub cwd: Option<String>,
+    /// Exit codes that mean "skipped".
+    pub skip_on_exit_code: Vec<i32>,
+    /// Output names and values, templates rendered after the process ended.
+    pub outputs: Vec<(String, String)>,
+}
+
+/// What a shell task runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ShellCommand {
+    /// A program and its arguments, each a template.
+    Argv(Vec<String>),
+    /// A text for an interpreter, a template whose values are quoted.
+    Script {
+        /// `sh`, `bash`, `python3`, ….
+        interpreter: String,
+        /// The text.
+        text: String,
+    },
+}

@@ -1,0 +1,133 @@
+//! What an attempt reports when it ends.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It did its work; `outputs.<task>.<key>` for the tasks after it.
+    Success {
+        /// The task's outputs by key.
+        outputs: Map<String, Value>,
+    },
+    /// The task itself asked to be left out (`skip_on_exit_code`, `run_if`).
+    Skipped {
+        /// Why, in a sentence.
+        reason: String,
+    },
+    /// It did not do its work.
+    Failed(Failure),
+    /// It was stopped by its worker's drain and goes back to the queue; costs no retry.
+    HandedBack,
+}
+
+impl Outcome {
+    /// A success without outputs.
+    pub fn success() -> Self {
+        Self::Success {
+            outputs: Map::new(),
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// What a retry rule matches.
+    pub kind: FailureKind,
+    /// What happened, for a person: what was attempted, on what, what came back. May span lines.
+    pub message: String,
+    /// How long the other side asked us to wait (`Retry-After`).
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure that the other side set no waiting time for.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// What kind of failure, as far as a retry rule can tell them apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FailureKind {
+    /// `execution_timeout` ran out, or the other side did not answer in time.
+    Timeout,
+    /// No connection could be made, or it broke.
+    Connect,
+    /// An HTTP status outside what the task accepts.
+    Http(u16),
+    /// An error of the database, with its SQLSTATE.
+    SqlState(String),
+    /// A process ended with this code.
+    Exit(i32),
+    /// A process was ended by this signal that we did not send.
+    Signal(i32),
+    /// A check on data or on a response did not hold.
+    Check,
+    /// A template, a connection, a variable or a file of the definition is missing or wrong.
+    Definition,
+    /// A person or a rule asked the run to stop.
+    Cancelled,
+    /// The worker vanished five times while it held this task.
+    LostWorker,
+    /// The worker lost its lease, so this result would not count.
+    Fenced,
+    /// A defect of dagctl: the attempt panicked.
+    Internal,
+}
+
+impl FailureKind {
+    /// The stable name in `attempt.reason`, REST and `retry_on`.
+    pub fn code(&self) -> String {
+        match self {
+            Self::Timeout => "timeout".to_owned(),
+            Self::Connect => "connect".to_owned(),
+            Self::Http(status) => format!("http_{status}"),
+            Self::SqlState(state) => format!("sqlstate_{state}"),
+            Self::Exit(code) => format!("exit_{code}"),
+            Self::Signal(signal) => format!("signal_{signal}"),
+            Self::Check => "check".to_owned(),
+            Self::Definition => "definition".to_owned(),
+            Self::Cancelled => "cancelled".to_owned(),
+            Self::LostWorker => "lost_worker".to_owned(),
+            Self::Fenced => "fenced".to_owned(),
+            Self::Internal => "internal".to_owned(),
+        }
+    }
+
+    /// Whether trying again soon may well help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Timeout | Self::Connect => true,
+            Self::Http(status) => matches!(status, 408 | 425 | 429 | 500..=599),
+            // Connection trouble, serialization and deadlock, resources, operator intervention, lock timeout.
+            Self::SqlState(state) => {
+                ["08", "40", "53", "57", "58"]
+                    .iter()
+                    .any(|class| state.starts_with(class))
+                    || state == "55P03"
+            }
+            Self::Exit(code) => *code == 75,
+            Self::Signal(_) => true,
+            Self::Check
+            | Self::Definition
+            | Self::Cancelled
+            | Self::LostWorker
+            | Self::Fenced
+            | Self::Internal => false,
+        }
+    }
+}
