@@ -4,10 +4,12 @@
 
 pub mod callback;
 pub mod check;
+pub mod connection;
 pub mod dag;
 pub mod duration;
 pub mod graph;
 pub mod ids;
+pub mod notice;
 pub mod operator;
 pub mod outcome;
 pub mod params;
@@ -16,3 +18,4 @@ pub mod schedule;
 pub mod sql_text;
 pub mod state;
 pub mod template;
+pub mod variable;
