@@ -1,1 +1,197 @@
-//! dagctl-runner
+//! Runs one attempt of a task against the outside world, and says how it ended.
+//!
+//! Nothing here knows the store, the scheduler or another attempt: an [`Attempt`] comes in, lines leave through
+//! a [`Log`], and an [`Outcome`] is the answer, whatever happened.
+
+pub mod http;
+pub mod log;
+pub mod shell;
+pub mod slack;
+pub mod stop;
+
+mod build_table;
+mod clean_up;
+mod load_file;
+mod masking;
+mod sql;
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dagctl_core::connection::Connection;
+use dagctl_core::duration;
+use dagctl_core::ids::{AttemptNo, DagId, TaskId};
+use dagctl_core::operator::Operator;
+use dagctl_core::outcome::{Failure, FailureKind, Outcome};
+use dagctl_core::template::{self, Context};
+use dagctl_core::variable::Masker;
+use futures::FutureExt;
+use tokio::time::sleep;
+
+pub use crate::clean_up::CleanUp;
+pub use crate::log::{Log, LogLimits, LogLine, Stream};
+pub use crate::stop::{Stop, StopReason, Stopper};
+
+/// One try of a task, with everything it needs to run.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The DAG of the task.
+    pub dag_id: DagId,
+    /// The task.
+    pub task_id: TaskId,
+    /// The run, as a person knows it.
+    pub run_id: String,
+    /// Which try.
+    pub attempt: AttemptNo,
+    /// The same for every try of this task in this run; what the outside may tell repeats by.
+    pub idempotency_key: String,
+    /// What to do.
+    pub operator: Operator,
+    /// An expression; the task is skipped where it is false.
+    pub run_if: Option<String>,
+    /// What templates are rendered with.
+    pub context: Context,
+    /// The connections that the task may use, by name.
+    pub connections: BTreeMap<String, Connection>,
+    /// The run's private folder. Operators that write files create it.
+    pub run_dir: PathBuf,
+    /// The folder of the DAG's file.
+    pub dag_dir: PathBuf,
+    /// How long it may take.
+    pub execution_timeout: Option<Duration>,
+    /// What must not be seen in logs, messages and outputs.
+    pub secrets: Vec<String>,
+    /// What operators do after they were stopped; starts as [`CleanUp::default`].
+    pub clean_up: CleanUp,
+}
+
+impl Attempt {
+    /// The connection of that name, or a failure that says how to define it.
+    pub fn connection(&self, conn_id: &str) -> Result<&Connection, Failure> {
+        self.connections.get(conn_id).ok_or_else(|| {
+            Failure::new(
+                FailureKind::Definition,
+                format!(
+                    "connection `{conn_id}` is not defined: set DAGCTL_CONN_{} or run \
+                     `dagctl connections add {conn_id} --uri ...`",
+                    conn_id.to_uppercase()
+                ),
+            )
+        })
+    }
+
+    fn masker(&self) -> Masker {
+        let of_connections: Vec<_> = self
+            .connections
+            .values()
+            .flat_map(Connection::secrets)
+            .collect();
+        let secrets = self.secrets.iter().map(String::as_str);
+        Masker::new(secrets.chain(of_connections.iter().map(|it| it.expose())))
+    }
+}
+
+/// Runs the attempt until it ends, its time is up or `stop` asks for its end; cleans up before it returns.
+pub async fn run(attempt: Attempt, log: Log, stop: Stop) -> Outcome {
+    if matches!(attempt.operator, Operator::Empty) && attempt.run_if.is_none() {
+        return Outcome::success();
+    }
+    let log = log.masking(attempt.masker());
+    let outcome = supervise(&attempt, &log, stop).await;
+    let outcome = masking::masked(outcome, log.masker());
+    log.finish().await;
+    outcome
+}
+
+async fn supervise(attempt: &Attempt, log: &Log, mut stop: Stop) -> Outcome {
+    let time_is_up = async {
+        match attempt.execution_timeout {
+            Some(limit) => sleep(limit).await,
+            None => pending().await,
+        }
+    };
+    let outcome = {
+        let operator = AssertUnwindSafe(dispatch(attempt, log)).catch_unwind();
+        tokio::select! {
+            biased;
+            reason = stop.requested() => stopped(reason, attempt),
+            ended = operator => ended.unwrap_or_else(|panic| panicked(panic.as_ref())),
+            () = time_is_up => timed_out(attempt),
+        }
+        // The operator's future is dropped here; what it has to undo is now in `clean_up`.
+    };
+    tokio::select! {
+        () = attempt.clean_up.finished() => outcome,
+        () = stop.fenced() => {
+            attempt.clean_up.hurry();
+            attempt.clean_up.finished().await;
+            stopped(StopReason::Fenced, attempt)
+        }
+    }
+}
+
+async fn dispatch(attempt: &Attempt, log: &Log) -> Outcome {
+    if let Some(run_if) = &attempt.run_if {
+        match template::evaluate(run_if, &attempt.context) {
+            Ok(value) if template::is_true(&value) => (),
+            Ok(value) => {
+                return Outcome::Skipped {
+                    reason: format!("`run_if: {run_if}` is {value}"),
+                };
+            }
+            Err(err) => {
+                let message = format!("cannot evaluate `run_if: {run_if}`: {err}");
+                return Failure::new(FailureKind::Definition, message).into();
+            }
+        }
+    }
+    let outputs = match &attempt.operator {
+        Operator::Empty => return Outcome::success(),
+        Operator::Shell(spec) => return shell::run(attempt, spec, log).await,
+        Operator::Sql(spec) => sql::run(attempt, spec, log).await,
+        Operator::SqlCheck(spec) => sql::run_check(attempt, spec, log).await,
+        Operator::BuildTable(spec) => build_table::run(attempt, spec, log).await,
+        Operator::LoadFile(spec) => load_file::run(attempt, spec, log).await,
+        Operator::Http(spec) => http::run(attempt, spec, log).await,
+    };
+    match outputs {
+        Ok(outputs) => Outcome::Success { outputs },
+        Err(failure) => failure.into(),
+    }
+}
+
+fn stopped(reason: StopReason, attempt: &Attempt) -> Outcome {
+    match reason {
+        StopReason::Cancelled { by } => {
+            Failure::new(FailureKind::Cancelled, format!("cancelled by {by}")).into()
+        }
+        StopReason::Drain => Outcome::HandedBack,
+        StopReason::Fenced => {
+            attempt.clean_up.hurry();
+            let message = "the worker lost its lease, so the task was given to another";
+            Failure::new(FailureKind::Fenced, message).into()
+        }
+    }
+}
+
+fn timed_out(attempt: &Attempt) -> Outcome {
+    let limit = attempt
+        .execution_timeout
+        .map(duration::human)
+        .unwrap_or_default();
+    let message = format!("stopped after {limit}, the task's `execution_timeout`");
+    Failure::new(FailureKind::Timeout, message).into()
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> Outcome {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text");
+    Failure::new(FailureKind::Internal, format!("a defect of dagctl: {text}")).into()
+}
