@@ -1,1 +1,11 @@
-//! dagctl-dagfile
+//! Turns DAG files into [`dagctl_core::dag::Dag`]s and diagnostics; may not run, render or store anything.
+
+mod diagnostic;
+mod folder;
+mod ignore;
+mod parse;
+
+pub use diagnostic::{Code, Color, Diagnostic, Severity, Span};
+pub use folder::{FolderLoad, LoadedDag, Loader};
+pub use ignore::IgnoredFile;
+pub use parse::parse_version;
