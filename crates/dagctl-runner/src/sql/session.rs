@@ -1,0 +1,287 @@
+//! A connection to the user's database whose statements die with the attempt.
+//!
+//! Everything is sent by the simple protocol: several dialects speak it, and results come as text of any type.
+
+use std::time::{Duration, Instant};
+
+use dagctl_core::connection::Dialect;
+use dagctl_core::outcome::{Failure, FailureKind};
+use dagctl_core::sql_text;
+use futures::TryStreamExt;
+use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, Either, Row as _, ValueRef as _};
+use tokio::time::sleep;
+
+use super::endpoint::Endpoint;
+use super::error::{Sent, failure};
+use crate::{Attempt, CleanUp, Log};
+
+/// How long the end of a statement that was stopped is waited for.
+const END_PATIENCE: Duration = Duration::from_secs(10);
+
+/// One log-in. Dropped before [`Session::close`], it ends what it runs and undoes what it left.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: Option<PgConnection>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) log: Log,
+    clean_up: CleanUp,
+    backend: String,
+    /// Statements that undo what would stay behind; run after a failure or a stop, not on [`Session::close`].
+    pub(crate) undo: Vec<String>,
+}
+
+/// A row as the simple protocol gives it.
+pub(crate) type TextRow = Vec<Option<String>>;
+
+impl Session {
+    /// Logs in to the attempt's connection `conn_id`.
+    pub(crate) async fn open(attempt: &Attempt, conn_id: &str, log: &Log) -> Result<Self, Failure> {
+        let connection = attempt.connection(conn_id)?;
+        let endpoint = Endpoint::new(connection, application_name(attempt))?;
+        let mut session = Self {
+            connection: Some(endpoint.connect().await?),
+            endpoint,
+            log: log.clone(),
+            clean_up: attempt.clean_up.share(),
+            backend: String::new(),
+            undo: vec![],
+        };
+        session.backend = session.text("select pg_backend_pid()").await?;
+        if !session.is_redshift() {
+            // Ends a statement whose worker was killed. Not known before Postgres 14, nor on every system.
+            let _ = session
+                .execute("set client_connection_check_interval = '2s'")
+                .await;
+        }
+        Ok(session)
+    }
+
+    /// Whether only the common ground of Postgres and Redshift may be used.
+    pub(crate) fn is_redshift(&self) -> bool {
+        self.endpoint.dialect == Dialect::Redshift
+    }
+
+    /// Runs a statement of ours; its number of rows.
+    pub(crate) async fn execute(&mut self, sql: &str) -> Result<u64, Failure> {
+        self.stream(Sent::whole(sql), |_| Ok(())).await
+    }
+
+    /// Runs a query of ours; its rows.
+    pub(crate) async fn query(&mut self, sql: &str) -> Result<Vec<TextRow>, Failure> {
+        let mut rows = vec![];
+        self.stream(Sent::whole(sql), |row| {
+            rows.push(text_row(&row));
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
+    /// Runs a query of ours that gives one text.
+    pub(crate) async fn text(&mut self, sql: &str) -> Result<String, Failure> {
+        let row = self.query(sql).await?.into_iter().next();
+        let value = row.and_then(|it| it.into_iter().next()).flatten();
+        Ok(value.unwrap_or_default())
+    }
+
+    /// Runs a statement and hands over each row as it comes; the number of rows the server reports.
+    pub(crate) async fn stream(
+        &mut self,
+        sent: Sent<'_>,
+        mut each: impl FnMut(PgRow) -> Result<(), Failure> + Send,
+    ) -> Result<u64, Failure> {
+        if sent.sql.contains('\0') {
+            let message = "the SQL holds a NUL character, which no Postgres accepts";
+            return Err(Failure::new(FailureKind::Definition, message));
+        }
+        let endpoint = &self.endpoint;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let mut results = sqlx::raw_sql(AssertSqlSafe(sent.sql)).fetch_many(connection);
+        let mut reported = 0;
+        while let Some(item) = results
+            .try_next()
+            .await
+            .map_err(|err| failure(&err, sent, endpoint))?
+        {
+            match item {
+                Either::Left(result) => reported += result.rows_affected(),
+                Either::Right(row) => each(row)?,
+            }
+        }
+        Ok(reported)
+    }
+
+    /// The connection itself, for COPY.
+    pub(crate) fn raw(&mut self) -> Result<&mut PgConnection, Failure> {
+        self.connection.as_mut().ok_or_else(closed)
+    }
+
+    /// Logs a statement's first lines before it runs.
+    pub(crate) async fn announce(&self, sql: &str) {
+        const SHOWN: usize = 20;
+        let count = sql.lines().count();
+        let mut text = String::new();
+        for line in sql.lines().take(SHOWN) {
+            text.push_str(&format!("  {line}\n"));
+        }
+        if count > SHOWN {
+            text.push_str(&format!("  … {} more lines\n", count - SHOWN));
+        }
+        self.log.line(text).await;
+    }
+
+    /// Logs how many rows a statement had and how long it took.
+    pub(crate) async fn report(&self, rows: u64, since: Instant) {
+        let s = if rows == 1 { "" } else { "s" };
+        let took = took(since.elapsed());
+        self.log.line(format!("→ {rows} row{s} in {took}")).await;
+    }
+
+    /// Logs out after all went well.
+    pub(crate) async fn close(mut self) {
+        if let Some(connection) = self.connection.take() {
+            // The work is committed; a connection that breaks now changes nothing.
+            let _ = connection.close().await;
+        }
+    }
+
+    /// Undoes what would stay behind after a failure, and logs out.
+    pub(crate) async fn abandon(mut self) {
+        if self.execute("rollback").await.is_err() {
+            // The connection is no longer good; `drop` goes the long way round.
+            return;
+        }
+        for statement in std::mem::take(&mut self.undo) {
+            if let Err(err) = self.execute(&statement).await {
+                self.log
+                    .line(format!("could not clean up: {}", err.message))
+                    .await;
+            }
+        }
+        self.close().await;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        drop(connection);
+        let end = End {
+            endpoint: self.endpoint.clone(),
+            backend: std::mem::take(&mut self.backend),
+            undo: std::mem::take(&mut self.undo),
+            log: self.log.clone(),
+        };
+        self.clean_up.spawn(end.run());
+    }
+}
+
+/// What is left to do for a session that was dropped in the middle of its work.
+struct End {
+    endpoint: Endpoint,
+    backend: String,
+    undo: Vec<String>,
+    log: Log,
+}
+
+impl End {
+    async fn run(self) {
+        if let Err(err) = self.try_run().await {
+            let text = format!("could not clean up after the stop: {}", err.message);
+            self.log.line(text).await;
+        }
+    }
+
+    async fn try_run(&self) -> Result<(), Failure> {
+        let mut connection = self.endpoint.connect().await?;
+        // A server may have given the number to somebody else; nobody else has this application name.
+        let alive = if self.endpoint.dialect == Dialect::Redshift {
+            format!("select {0} where pg_terminate_backend({0})", self.backend)
+        } else {
+            format!(
+                "select pg_terminate_backend(pid) from pg_stat_activity \
+                 where pid = {} and application_name = {} and pid <> pg_backend_pid()",
+                self.backend,
+                sql_text::literal(&self.endpoint.application_name)
+            )
+        };
+        let since = Instant::now();
+        if !self.backend.is_empty() {
+            while !self.rows(&mut connection, &alive).await?.is_empty() {
+                if since.elapsed() > END_PATIENCE || self.endpoint.dialect == Dialect::Redshift {
+                    break;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+            let took = took(since.elapsed());
+            let text = format!("stopped: the database has ended the statement ({took})");
+            self.log.line(text).await;
+        }
+        for statement in &self.undo {
+            self.rows(&mut connection, statement).await?;
+        }
+        let _ = connection.close().await;
+        Ok(())
+    }
+
+    async fn rows(&self, connection: &mut PgConnection, sql: &str) -> Result<Vec<PgRow>, Failure> {
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .fetch_all(connection)
+            .await
+            .map_err(|err| failure(&err, Sent::whole(sql), &self.endpoint))
+    }
+}
+
+/// `dagctl/<key>/<attempt>/<dag>.<task>`: the first two parts find the backends of earlier attempts.
+fn application_name(attempt: &Attempt) -> String {
+    let name = format!(
+        "{}{}/{}.{}",
+        application_prefix(&attempt.idempotency_key),
+        attempt.attempt,
+        attempt.dag_id,
+        attempt.task_id
+    );
+    // The server cuts at 63 bytes, and replaces what is not ASCII.
+    name.chars()
+        .map(|it| if it.is_ascii() { it } else { '?' })
+        .take(63)
+        .collect()
+}
+
+/// What the application names of all attempts of one task of one run begin with.
+pub(crate) fn application_prefix(key: &str) -> String {
+    format!("dagctl/{:016x}/", fingerprint(key))
+}
+
+/// A 64-bit FNV-1a hash: the same in every version of dagctl, which the standard library's is not.
+pub(crate) fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// A duration as one reads it beside a statement.
+pub(crate) fn took(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+fn text_row(row: &PgRow) -> TextRow {
+    (0..row.len())
+        .map(|at| {
+            let value = row.try_get_raw(at).ok().filter(|it| !it.is_null())?;
+            let bytes = value.as_bytes().ok()?;
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        })
+        .collect()
+}
+
+fn closed() -> Failure {
+    Failure::new(FailureKind::Internal, "the session is closed")
+}
