@@ -384,25 +384,35 @@ impl Cluster {
         run(&mut ask).is_ok_and(|said| Path::new(said.trim_end_matches('\n')) == self.folder)
     }
 
-    /// The process that `postmaster.pid` names, if it lives and is the server's user's own.
+    /// The server's process, if it lives.
     ///
-    /// The file outlives a machine that lost its power, and its number may be another process by then;
-    /// `pg_ctl` asks as the server's user, so at worst that user's own process is taken for a server.
+    /// `postmaster.pid` outlives a machine that lost its power, and its number may be anybody's by then.
+    /// So the process must also have been started on our folder: we are about to trust or stop it.
     fn running_pid(&self) -> Option<u32> {
-        run(self
-            .command("pg_ctl")
-            .arg("status")
-            .arg("--pgdata")
-            .arg(&self.folder))
-        .ok()?;
-        let text = std::fs::read_to_string(self.folder.join("postmaster.pid")).ok()?;
+        let pid = self.recorded_pid()?;
+        command_line(pid)?
+            .contains(&*self.folder.to_string_lossy())
+            .then_some(pid)
+    }
+
+    fn recorded_pid(&self) -> Option<u32> {
+        let text = std::fs::read_to_string(self.pid_file()).ok()?;
         text.lines().next()?.trim().parse().ok()
+    }
+
+    fn pid_file(&self) -> PathBuf {
+        self.folder.join("postmaster.pid")
     }
 
     fn start(&self, options: &str) -> Result<(), StartError> {
         let log = self.folder.join("server.log");
         if std::fs::metadata(&log).is_ok_and(|it| it.len() > LOG_LIMIT) {
             let _ = std::fs::rename(&log, log.with_extension("log.old"));
+        }
+        // The server refuses to start when the file names any living process, even one that is no server.
+        // We hold the folder's lock, so nobody else is about to start one.
+        if self.running_pid().is_none() {
+            let _ = std::fs::remove_file(self.pid_file());
         }
         let begun = Instant::now();
         loop {
@@ -462,6 +472,15 @@ impl Cluster {
     fn command(&self, program: &str) -> std::process::Command {
         command(self.programs.path(program), Some(&self.user))
     }
+}
+
+/// The words that started a process, if it lives.
+fn command_line(pid: u32) -> Option<String> {
+    if let Ok(words) = std::fs::read(format!("/proc/{pid}/cmdline")) {
+        return Some(String::from_utf8_lossy(&words).into_owned());
+    }
+    let pid = pid.to_string();
+    run(command("ps", None).args(["-ww", "-o", "args=", "-p", &pid])).ok()
 }
 
 fn tail(log: &Path) -> String {

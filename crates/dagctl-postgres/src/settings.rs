@@ -36,10 +36,11 @@ pub(crate) fn settings(
     ];
     match durability {
         Durability::Full => (),
+        // Without fsync a synchronous commit costs one write to the page cache, and it is what survives a
+        // kill of the server.
         Durability::TestsOnly => settings.extend(
             [
                 "fsync=off",
-                "synchronous_commit=off",
                 "full_page_writes=off",
                 "autovacuum_naptime=10s",
             ]
