@@ -20,5 +20,5 @@ pub mod schedule;
 pub mod sql_text;
 pub mod state;
 pub mod template;
-pub mod variable;
 pub mod timetable;
+pub mod variable;

@@ -1,11 +1,13 @@
 //! What `schedule:` says: presets, cron expressions and fixed steps.
 
-use std::fmt;
+pub mod field;
+
 use std::time::Duration;
 
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 
+use self::field::{CronField, Field, FieldProblem, MONTHS, Step, WEEKDAYS};
 use crate::duration;
 
 /// When a DAG runs.
@@ -72,41 +74,6 @@ pub enum ScheduleError {
     /// A step of nothing.
     #[error("a schedule cannot be due every {step}; the shortest step is 1s", step = duration::human(*.0))]
     TooShort(Duration),
-}
-
-/// A field of a cron expression.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CronField {
-    /// The first.
-    Minute,
-    /// The second.
-    Hour,
-    /// The third.
-    DayOfMonth,
-    /// The fourth.
-    Month,
-    /// The fifth.
-    DayOfWeek,
-}
-
-/// What is wrong with a part of a cron field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FieldProblem {
-    /// A number beyond the field's.
-    #[error("is out of range")]
-    OutOfRange,
-    /// Neither a number nor a name of this field.
-    #[error("is not a value")]
-    NotAValue,
-    /// `22-2`.
-    #[error("runs backwards")]
-    Backwards,
-    /// `*/0`.
-    #[error("has no step of 1 or more")]
-    BadStep,
-    /// `5/15`.
-    #[error("has a step but no range")]
-    StepWithoutRange,
 }
 
 /// Airflow's presets, with their cron expressions where they have one.
@@ -353,205 +320,9 @@ impl CronExpression {
     }
 }
 
-impl CronField {
-    const ALL: [Self; 5] = [
-        Self::Minute,
-        Self::Hour,
-        Self::DayOfMonth,
-        Self::Month,
-        Self::DayOfWeek,
-    ];
-
-    fn range(self) -> (u8, u8) {
-        match self {
-            Self::Minute => (0, 59),
-            Self::Hour => (0, 23),
-            Self::DayOfMonth => (1, 31),
-            Self::Month => (1, 12),
-            Self::DayOfWeek => (0, 7),
-        }
-    }
-
-    /// The field's names, from its lowest value on.
-    fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::Minute | Self::Hour | Self::DayOfMonth => &[],
-            Self::Month => &MONTHS,
-            Self::DayOfWeek => &WEEKDAYS,
-        }
-    }
-
-    fn allowed(self) -> &'static str {
-        match self {
-            Self::Minute => "0-59, `*`, lists `0,30`, ranges `0-10` and steps `*/15`",
-            Self::Hour => "0-23, `*`, lists `2,14`, ranges `9-17` and steps `*/6`",
-            Self::DayOfMonth => {
-                "1-31, `*`, lists, ranges, steps, `L` (last day) and `15W` (nearest weekday)"
-            }
-            Self::Month => "1-12 or `JAN`-`DEC`, `*`, lists, ranges and steps `*/3`",
-            Self::DayOfWeek => {
-                "0-7 (0 and 7 are Sunday) or `MON`-`SUN`, `*`, lists, ranges, `5L` (last Friday) and `1#2` (second Monday)"
-            }
-        }
-    }
-}
-
-impl fmt::Display for CronField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Minute => "minute",
-            Self::Hour => "hour",
-            Self::DayOfMonth => "day of month",
-            Self::Month => "month",
-            Self::DayOfWeek => "day of week",
-        })
-    }
-}
-
-/// A checked field: which values it names, as bits, where it names plain values.
-#[derive(Debug, Clone, PartialEq)]
-struct Field {
-    field: CronField,
-    text: String,
-    bits: Option<u64>,
-}
-
-enum Step {
-    Every(u8),
-    Values(Vec<u8>),
-}
-
 enum Times {
     Clock(String),
     Step(String),
-}
-
-impl Field {
-    /// Checks what the parser would misread or name badly: `1JAN` is November to it, `MON` a good month.
-    fn parse(field: CronField, text: &str) -> Result<Self, (&str, FieldProblem)> {
-        let mut bits = Some(0);
-        let day = matches!(field, CronField::DayOfMonth | CronField::DayOfWeek);
-        // `+` before a day of week asks for both days, not either.
-        let list = match field {
-            CronField::DayOfWeek => text.strip_prefix('+').unwrap_or(text),
-            CronField::Minute | CronField::Hour | CronField::DayOfMonth | CronField::Month => text,
-        };
-        for item in list.split(',') {
-            let own = if day && item == "?" {
-                Some(all(field))
-            } else if is_special(field, item) {
-                None
-            } else {
-                Some(plain(field, item)?)
-            };
-            bits = bits.zip(own).map(|(bits, own)| bits | own);
-        }
-        Ok(Self {
-            field,
-            text: text.to_owned(),
-            bits,
-        })
-    }
-
-    fn is_any(&self) -> bool {
-        self.text == "*" || self.text == "?"
-    }
-
-    fn is_stepped(&self) -> bool {
-        self.text.contains(['*', '/']) || self.bits == Some(all(self.field))
-    }
-
-    fn values(&self) -> Option<Vec<u8>> {
-        let (low, high) = self.field.range();
-        let bits = self.bits?;
-        Some((low..=high).filter(|it| bits & (1 << it) != 0).collect())
-    }
-
-    fn step(&self) -> Option<Step> {
-        if self.is_any() {
-            return Some(Step::Every(1));
-        }
-        let size = self.field.range().1 + 1;
-        match self.text.strip_prefix("*/").map(str::parse::<u8>) {
-            Some(Ok(step)) if size.is_multiple_of(step) => Some(Step::Every(step)),
-            Some(_) => None,
-            None => self.values().map(Step::Values),
-        }
-    }
-}
-
-fn all(field: CronField) -> u64 {
-    let (low, high) = field.range();
-    (low..=high).fold(0, |bits, it| bits | 1 << it)
-}
-
-/// Reads `*`, `5`, `1-5`, `*/5` or `1-5/2`.
-fn plain(field: CronField, item: &str) -> Result<u64, (&str, FieldProblem)> {
-    let (range, step) = match item.split_once('/') {
-        Some((range, step)) => match step.parse::<u8>() {
-            Ok(step) if step > 0 => (range, Some(step)),
-            _ => return Err((item, FieldProblem::BadStep)),
-        },
-        None => (item, None),
-    };
-    let (from, to) = match range.split_once('-') {
-        _ if range == "*" => field.range(),
-        Some((from, to)) => {
-            let (from, mut to) = (value(field, from)?, value(field, to)?);
-            // `FRI-SUN` ends on Sunday, the seventh day.
-            if field == CronField::DayOfWeek && to == 0 && from > 0 {
-                to = 7;
-            }
-            (from, to)
-        }
-        None if step.is_some() => return Err((item, FieldProblem::StepWithoutRange)),
-        None => {
-            let value = value(field, range)?;
-            (value, value)
-        }
-    };
-    if from > to {
-        return Err((item, FieldProblem::Backwards));
-    }
-    Ok((from..=to)
-        .step_by(usize::from(step.unwrap_or(1)))
-        .fold(0, |bits, it| bits | 1 << it))
-}
-
-fn value(field: CronField, text: &str) -> Result<u8, (&str, FieldProblem)> {
-    let (low, high) = field.range();
-    if let Some(at) = field
-        .names()
-        .iter()
-        .position(|it| it[..3].eq_ignore_ascii_case(text))
-    {
-        return Ok(low + u8::try_from(at).expect("at most twelve names"));
-    }
-    if text.is_empty() || !text.bytes().all(|it| it.is_ascii_digit()) {
-        return Err((text, FieldProblem::NotAValue));
-    }
-    match text.parse::<u8>() {
-        Ok(value) if (low..=high).contains(&value) => Ok(value),
-        _ => Err((text, FieldProblem::OutOfRange)),
-    }
-}
-
-/// Whether only the parser knows what it means: `L`, `15W`, `5L`, `1#2`.
-fn is_special(field: CronField, item: &str) -> bool {
-    let good = |text: &str| value(field, text).is_ok();
-    let item = item.to_ascii_uppercase();
-    match field {
-        CronField::Minute | CronField::Hour | CronField::Month => false,
-        CronField::DayOfMonth => {
-            matches!(item.as_str(), "L" | "LW") || item.strip_suffix('W').is_some_and(good)
-        }
-        CronField::DayOfWeek => {
-            item.strip_suffix('L').is_some_and(good)
-                || item.split_once('#').is_some_and(|(day, nth)| {
-                    good(day) && matches!(nth, "1" | "2" | "3" | "4" | "5" | "L")
-                })
-        }
-    }
 }
 
 fn read(text: &str) -> Result<croner::Cron, ()> {
@@ -578,31 +349,6 @@ fn blame(text: &str, parts: &[&str; 5]) -> ScheduleError {
         problem: FieldProblem::NotAValue,
     }
 }
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-const WEEKDAYS: [&str; 7] = [
-    "Sunday",
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-];
 
 fn month_name(month: u8) -> &'static str {
     MONTHS[usize::from(month) - 1]
@@ -648,162 +394,14 @@ fn join(words: impl Iterator<Item = String>) -> String {
 /// Keeps a message on one line, whatever it quotes.
 fn clip(text: &str) -> String {
     const LONGEST: usize = 80;
-    let mut clipped: String = text.chars().take(LONGEST).collect();
-    if clipped.len() < text.len() {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let line = words.join(" ").replace(char::is_control, "\u{fffd}");
+    let mut clipped: String = line.chars().take(LONGEST).collect();
+    if clipped.len() < line.len() {
         clipped.push('…');
     }
     clipped
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(text: &str) -> String {
-        let err = Schedule::parse(text).expect_err(text);
-        match err.hint() {
-            Some(hint) => format!("{err}\nhint: {hint}"),
-            None => err.to_string(),
-        }
-    }
-
-    fn words(text: &str) -> String {
-        Schedule::parse(text).expect(text).describe()
-    }
-
-    #[test]
-    fn every_preset_of_airflow_is_known() {
-        for (name, cron) in PRESETS {
-            let schedule = Schedule::parse(name).expect(name);
-            assert_eq!(schedule.text(), name);
-            match cron {
-                Some(cron) => assert_eq!(words(name), words(cron)),
-                None => assert!(matches!(schedule, Schedule::Once | Schedule::Continuous)),
-            }
-        }
-    }
-
-    #[test]
-    fn six_fields_are_refused_with_the_five_that_were_meant() {
-        insta::assert_snapshot!(error("0 0 2 * * *"), @r"
-        `0 0 2 * * *` has 6 fields; a cron expression has exactly five: minute, hour, day of month, month, day of week
-        hint: leave out the seconds: `0 2 * * *`
-        ");
-        assert!(error("*/30 * * * * *").ends_with("hint: write `{every: 30s}`"));
-        assert!(error("0 0 2 * * * 2026").contains("has 7 fields"));
-        assert!(error("daily").contains("has 1 field;"));
-    }
-
-    #[test]
-    fn a_bad_field_is_named_with_what_it_may_be() {
-        insta::assert_snapshot!(error("0 25 * * *"), @"the hour `25` in `0 25 * * *` is out of range; allowed are 0-23, `*`, lists `2,14`, ranges `9-17` and steps `*/6`");
-        for (text, wanted) in [
-            ("60 * * * *", "the minute `60` in"),
-            ("0 22-2 * * *", "hint: write `22-23,0-2`"),
-            ("5/15 * * * *", "hint: write `5-59/15`"),
-            ("/15 * * * *", "hint: write `*/15`"),
-            ("*/0 * * * *", "has no step of 1 or more"),
-            ("0 0 * MON *", "the month `MON` in"),
-            ("0 0 1 1JAN *", "the month `1JAN` in"),
-            ("0 0 * * MONDAY", "the day of week `MONDAY` in"),
-            ("0 0 32 * *", "the day of month `32` in"),
-            ("0 0 * * 8", "the day of week `8` in"),
-            ("0 0 * * 1#6", "the day of week `1#6` in"),
-            ("0 , * * *", "the hour `` in"),
-            ("☃ * * * *", "the minute `☃` in"),
-        ] {
-            assert!(error(text).contains(wanted), "{}", error(text));
-        }
-    }
-
-    #[test]
-    fn unknown_presets_get_the_known_ones() {
-        assert!(error("@reboot").contains("there are @once, @continuous, @hourly"));
-        assert!(error("@every 5m").ends_with("hint: write `{every: 5m}`"));
-        assert!(error("@Daily").ends_with("`\"@daily\"`"));
-        assert_eq!(error("  ").lines().next(), Some("the schedule is empty"));
-    }
-
-    #[test]
-    fn a_date_that_never_comes_is_refused() {
-        for text in ["0 0 31 2 *", "0 0 30 2 *", "0 0 31 4,6,9,11 *"] {
-            assert!(error(text).contains("is never due"), "{text}");
-        }
-        assert!(Schedule::parse("0 0 29 2 *").is_ok());
-        assert!(
-            Schedule::parse("0 0 31 2 1").is_ok(),
-            "every Monday of February"
-        );
-    }
-
-    #[test]
-    fn presets_without_ticks_cannot_stand_in_a_list() {
-        assert!(CronExpression::parse("@daily").is_ok());
-        assert_eq!(
-            CronExpression::parse("@once"),
-            Err(ScheduleError::NotInAList("@once".into()))
-        );
-    }
-
-    #[test]
-    fn a_step_of_nothing_is_refused() {
-        assert!(Schedule::every(Duration::ZERO).is_err());
-        assert!(Schedule::every(Duration::from_secs(1)).is_ok());
-    }
-
-    #[test]
-    fn schedules_are_said_in_words() {
-        for (text, wanted) in [
-            ("* * * * *", "every minute"),
-            ("*/15 * * * *", "every 15 minutes"),
-            ("0 * * * *", "every hour"),
-            ("30 * * * *", "every hour at :30"),
-            ("0 */6 * * *", "every 6 hours"),
-            ("0 2 * * *", "every day at 02:00"),
-            ("0 2,14 * * *", "every day at 02:00 and 14:00"),
-            ("30 8 * * 1", "every Monday at 08:30"),
-            ("30 8 * * MON-FRI", "Monday to Friday at 08:30"),
-            ("30 8 * * 0,6", "Saturday and Sunday at 08:30"),
-            ("@weekly", "every Sunday at 00:00"),
-            ("@monthly", "on the 1st of every month at 00:00"),
-            (
-                "@quarterly",
-                "on the 1st of January, April, July and October at 00:00",
-            ),
-            ("@yearly", "every year on 1 January at 00:00"),
-            ("*/15 * * * FRI-SUN", "every 15 minutes, Friday to Sunday"),
-            ("@once", "once"),
-        ] {
-            assert_eq!(words(text), wanted, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_words_cannot_say_stays_as_written() {
-        for text in [
-            "*/7 * * * *",
-            "0 0 L * *",
-            "0 0 * * 5#2",
-            "0 0 15W * *",
-            "0 0 1 * 1",
-            "1-59/2 3-5 * * *",
-        ] {
-            assert_eq!(words(text), text);
-        }
-    }
-
-    #[test]
-    fn lists_of_times_are_fixed_and_steps_are_not() {
-        for (text, fixed) in [
-            ("30 2 * * *", true),
-            ("0 2,14 * * *", true),
-            ("0 9-17 * * *", true),
-            ("30 * * * *", false),
-            ("*/15 2 * * *", false),
-            ("0 0-23 * * *", false),
-        ] {
-            let cron = CronExpression::parse(text).expect(text);
-            assert_eq!(cron.is_fixed_time(), fixed, "{text}");
-        }
-    }
-}
+mod tests;

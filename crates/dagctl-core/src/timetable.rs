@@ -488,3 +488,5 @@ fn second_before(civil: DateTime) -> Option<DateTime> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walker;
