@@ -1,1 +1,14 @@
-//! Our own Postgres: every statement on dagctl's tables is in this crate, because together they are the concurrency argument.
+//! Our own Postgres: every statement on dagctl's tables is in this crate, because together they are the
+//! concurrency argument. It decides nothing: rows in, rows out, each write guarded by the state it expects.
+
+pub mod attempts;
+pub mod dags;
+pub mod database;
+pub mod logs;
+pub mod notices;
+pub mod plans;
+pub mod pools;
+pub mod runs;
+pub mod workers;
+
+pub use database::{Store, StoreError, StoreOptions};

@@ -1,0 +1,211 @@
+//! Facts of a run → what they call for. A pure function; a second look at its result calls for nothing.
+//!
+//! The flush of a worker is a shortcut for one row of this truth table: "succeeded, and so did all upstream tasks".
+
+use crate::callback::Callback;
+use crate::dag::{Dag, TriggerRule};
+use crate::ids::TaskIndex;
+use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::run::{Action, MAX_LOST, Move, NoticeEvent, NoticeRequest, Plan, RunFacts, Standing, TaskFacts, Why};
+use crate::state::{RunState, Verdict};
+
+/// Says what the facts of a run call for. `jitter` gives random numbers in `0.0..1.0` for the pauses between tries.
+pub fn decide(dag: &Dag, facts: &RunFacts, jitter: &mut dyn FnMut() -> f64) -> Plan {
+    let mut look = Look {
+        dag,
+        facts,
+        verdicts: facts.tasks.iter().map(|it| settled(&it.standing)).collect(),
+        free: free_places(dag, facts),
+        plan: Plan::default(),
+    };
+    for (at, task) in facts.tasks.iter().enumerate() {
+        let index = TaskIndex(i32::try_from(at).expect("a DAG has at most 5,000 tasks"));
+        look.task(index, task, jitter);
+    }
+    look.end();
+    look.plan
+}
+
+fn settled(standing: &Standing) -> Option<Verdict> {
+    match standing {
+        Standing::Settled(verdict) => Some(*verdict),
+        Standing::Waiting
+        | Standing::Queued
+        | Standing::Running
+        | Standing::Ended(_)
+        | Standing::UpForRetry
+        | Standing::LostTooOften => None,
+    }
+}
+
+/// Places below `max_active_tasks`: a task that is queued, running or handed back holds one, one that waits for its
+/// next try does not.
+fn free_places(dag: &Dag, facts: &RunFacts) -> usize {
+    let holds = |it: &&TaskFacts| {
+        matches!(it.standing, Standing::Queued | Standing::Running | Standing::Ended(Outcome::HandedBack))
+    };
+    let limit = usize::try_from(dag.spec.max_active_tasks).unwrap_or(usize::MAX);
+    limit.saturating_sub(facts.tasks.iter().filter(holds).count())
+}
+
+struct Look<'a> {
+    dag: &'a Dag,
+    facts: &'a RunFacts,
+    /// As the plan leaves them.
+    verdicts: Vec<Option<Verdict>>,
+    free: usize,
+    plan: Plan,
+}
+
+/// What a trigger rule says of a task whose upstream tasks stand as they do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ruling {
+    Wait,
+    Run,
+    UpstreamFailed,
+    Skip,
+}
+
+impl Look<'_> {
+    fn task(&mut self, index: TaskIndex, facts: &TaskFacts, jitter: &mut dyn FnMut() -> f64) {
+        match &facts.standing {
+            Standing::Settled(_) | Standing::Running => (),
+            Standing::Ended(outcome) => self.ended(index, facts, outcome, jitter),
+            Standing::LostTooOften => {
+                let message = format!("its worker vanished {MAX_LOST} times while it held this task");
+                self.fail(index, Failure::new(FailureKind::LostWorker, message));
+            }
+            Standing::Queued | Standing::UpForRetry => {
+                if let Some(by) = &self.facts.cancelled_by {
+                    self.fail(index, cancelled(by));
+                }
+            }
+            Standing::Waiting if self.facts.cancelled_by.is_some() => {
+                self.settle(index, Verdict::Skipped, Why::Reason("cancelled"));
+            }
+            Standing::Waiting => match self.ruling(index) {
+                Ruling::Wait => (),
+                Ruling::Run if self.free > 0 => {
+                    self.free -= 1;
+                    self.plan.moves.push(Move { task: index, action: Action::Queue });
+                }
+                Ruling::Run => (),
+                Ruling::UpstreamFailed => {
+                    self.settle(index, Verdict::UpstreamFailed, Why::Reason("upstream_failed"));
+                }
+                Ruling::Skip => self.settle(index, Verdict::Skipped, Why::Reason("upstream_skipped")),
+            },
+        }
+    }
+
+    fn ended(&mut self, index: TaskIndex, facts: &TaskFacts, outcome: &Outcome, jitter: &mut dyn FnMut() -> f64) {
+        match (outcome, &self.facts.cancelled_by) {
+            (Outcome::Success { .. }, _) => self.settle(index, Verdict::Success, Why::Succeeded),
+            (Outcome::Skipped { reason }, _) => {
+                self.settle(index, Verdict::Skipped, Why::AskedToSkip(reason.clone()));
+            }
+            (Outcome::HandedBack, None) => {
+                self.plan.moves.push(Move { task: index, action: Action::Requeue });
+            }
+            (Outcome::HandedBack, Some(by)) => self.fail(index, cancelled(by)),
+            (Outcome::Failed(failure), Some(_)) => self.fail(index, failure.clone()),
+            (Outcome::Failed(failure), None) => {
+                let policy = self.dag.task(index).map(|it| &it.retry);
+                match policy.and_then(|it| it.next_delay(failure, facts.tries.saturating_add(1), jitter())) {
+                    Some(delay) => {
+                        let action = Action::Retry { delay, failure: failure.clone() };
+                        self.plan.moves.push(Move { task: index, action });
+                    }
+                    None => self.fail(index, failure.clone()),
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, index: TaskIndex, failure: Failure) {
+        self.settle(index, Verdict::Failed, Why::Failure(failure));
+    }
+
+    fn settle(&mut self, index: TaskIndex, verdict: Verdict, why: Why) {
+        if let Some(it) = usize::try_from(index.get()).ok().and_then(|at| self.verdicts.get_mut(at)) {
+            *it = Some(verdict);
+        }
+        let Some(task) = self.dag.task(index) else { return };
+        let failure = match &why {
+            Why::Failure(failure) => Some(failure.clone()),
+            Why::Succeeded | Why::AskedToSkip(_) | Why::Reason(_) => None,
+        };
+        // Who cancels a run knows it; nobody else needs to be woken for it.
+        let asked_for = failure.as_ref().is_some_and(|it| it.kind == FailureKind::Cancelled);
+        match verdict {
+            Verdict::Failed if !asked_for => {
+                self.notify(Some(index), NoticeEvent::Failure, &task.on_failure_callback, failure);
+            }
+            Verdict::Success => self.notify(Some(index), NoticeEvent::Success, &task.on_success_callback, None),
+            Verdict::Failed | Verdict::UpstreamFailed | Verdict::Skipped => (),
+        }
+        self.plan.moves.push(Move { task: index, action: Action::Settle { verdict, why } });
+    }
+
+    fn ruling(&self, index: TaskIndex) -> Ruling {
+        let Some(task) = self.dag.task(index) else { return Ruling::Wait };
+        let upstream = self.dag.upstream(index);
+        let verdicts = || upstream.iter().filter_map(|it| self.verdict(*it));
+        let any = |wanted: &[Verdict]| verdicts().any(|it| wanted.contains(&it));
+        let all_settled = verdicts().count() == upstream.len();
+        let failed = any(&[Verdict::Failed, Verdict::UpstreamFailed]);
+        if upstream.is_empty() {
+            return Ruling::Run;
+        }
+        match task.trigger_rule {
+            TriggerRule::AllSuccess if failed => Ruling::UpstreamFailed,
+            TriggerRule::AllSuccess if any(&[Verdict::Skipped]) => Ruling::Skip,
+            TriggerRule::AllSuccess | TriggerRule::AllDone if all_settled => Ruling::Run,
+            TriggerRule::AllSuccess | TriggerRule::AllDone => Ruling::Wait,
+            TriggerRule::OneFailed if failed => Ruling::Run,
+            TriggerRule::OneFailed if all_settled => Ruling::Skip,
+            TriggerRule::OneFailed => Ruling::Wait,
+        }
+    }
+
+    fn verdict(&self, index: TaskIndex) -> Option<Verdict> {
+        usize::try_from(index.get()).ok().and_then(|at| self.verdicts.get(at).copied().flatten())
+    }
+
+    /// Ends the run once every task has settled: any failed task fails it (a deviation from Airflow, which asks the
+    /// leaves alone), and so does a request to stop.
+    fn end(&mut self) {
+        if self.verdicts.iter().any(Option::is_none) {
+            return;
+        }
+        let failed = |it: &Option<Verdict>| matches!(it, Some(Verdict::Failed | Verdict::UpstreamFailed));
+        let cancelled = self.facts.cancelled_by.is_some();
+        let spec = &self.dag.spec;
+        if cancelled || self.verdicts.iter().any(failed) {
+            self.plan.ends = Some(RunState::Failed);
+            if !cancelled {
+                self.notify(None, NoticeEvent::Failure, &spec.on_failure_callback, None);
+            }
+        } else {
+            self.plan.ends = Some(RunState::Success);
+            self.notify(None, NoticeEvent::Success, &spec.on_success_callback, None);
+        }
+    }
+
+    fn notify(
+        &mut self,
+        task: Option<TaskIndex>,
+        event: NoticeEvent,
+        callbacks: &[Callback],
+        failure: Option<Failure>,
+    ) {
+        for (place, callback) in callbacks.iter().enumerate() {
+            let failure = failure.clone();
+            self.plan.notices.push(NoticeRequest { task, event, place, callback: callback.clone(), failure });
+        }
+    }
+}
+
+fn cancelled(by: &str) -> Failure {
+    Failure::new(FailureKind::Cancelled, format!("cancelled by {by}"))
+}

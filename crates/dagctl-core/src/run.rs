@@ -1,0 +1,147 @@
+//! A run's facts at a moment, and the plan that [`crate::decide::decide`] makes of them.
+
+use std::time::Duration;
+
+use crate::callback::Callback;
+use crate::ids::TaskIndex;
+use crate::outcome::{Failure, Outcome};
+use crate::state::{RunState, Verdict};
+
+/// What is known of a run. Tasks are in the DAG's order: a task's place is its [`TaskIndex`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunFacts {
+    /// Who asked for the run to stop, if anybody did.
+    pub cancelled_by: Option<String>,
+    /// Every task of the run.
+    pub tasks: Vec<TaskFacts>,
+}
+
+/// What is known of one task instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskFacts {
+    /// Where it stands.
+    pub standing: Standing,
+    /// The number of its last attempt; 0 before the first.
+    pub attempt: i16,
+    /// The attempts that used up a retry, not counting one that has just ended.
+    pub tries: u16,
+}
+
+/// Where a task instance stands, with just what that standing has.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// Not queued yet.
+    Waiting,
+    /// May start; no worker has it.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// Its attempt has just ended, and nobody has decided what that means.
+    Ended(Outcome),
+    /// Will be tried again when its timer is due.
+    UpForRetry,
+    /// Its worker vanished [`MAX_LOST`] times.
+    LostTooOften,
+    /// Settled.
+    Settled(Verdict),
+}
+
+/// How often a task may lose its worker before it fails (reliability P5).
+pub const MAX_LOST: i16 = 5;
+
+/// What the facts of a run call for; carried out in one transaction.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plan {
+    /// One move a task at most, upstream first.
+    pub moves: Vec<Move>,
+    /// The state the run ends in, if it ends.
+    pub ends: Option<RunState>,
+    /// What has to be told.
+    pub notices: Vec<NoticeRequest>,
+}
+
+impl Plan {
+    /// Whether the facts call for nothing.
+    pub fn is_empty(&self) -> bool {
+        self.moves.is_empty() && self.ends.is_none() && self.notices.is_empty()
+    }
+}
+
+/// A change of one task instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Move {
+    /// Which task.
+    pub task: TaskIndex,
+    /// What happens to it.
+    pub action: Action,
+}
+
+/// What happens to a task instance.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// It may start now.
+    Queue,
+    /// Its attempt was handed back and may start again now; costs no retry.
+    Requeue,
+    /// It may start again after `delay`.
+    Retry {
+        /// How long from now.
+        delay: Duration,
+        /// Why the attempt failed.
+        failure: Failure,
+    },
+    /// It settles.
+    Settle {
+        /// How.
+        verdict: Verdict,
+        /// Why: the failure of its last attempt, or the reason it never ran.
+        why: Why,
+    },
+}
+
+/// Why a task instance settled.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Why {
+    /// Its attempt succeeded.
+    Succeeded,
+    /// Its last attempt failed.
+    Failure(Failure),
+    /// Its attempt asked to be skipped, with this reason.
+    AskedToSkip(String),
+    /// It never ran: a stable word (`upstream_failed`, `upstream_skipped`, `cancelled`, …).
+    Reason(&'static str),
+}
+
+/// A message that a settled task or an ended run calls for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoticeRequest {
+    /// The task it is about; `None`: the run.
+    pub task: Option<TaskIndex>,
+    /// What happened.
+    pub event: NoticeEvent,
+    /// Which of the callbacks of that event, from 0; makes the notice's identity.
+    pub place: usize,
+    /// How it is told.
+    pub callback: Callback,
+    /// What failed.
+    pub failure: Option<Failure>,
+}
+
+/// What a notice tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeEvent {
+    /// A final failure.
+    Failure,
+    /// A success.
+    Success,
+}
+
+impl NoticeEvent {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Success => "success",
+        }
+    }
+}

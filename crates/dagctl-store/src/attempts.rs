@@ -1,0 +1,247 @@
+//! Attempts: claimed from `ready`, given back when they end. Every write is fenced by attempt number and worker.
+
+use std::collections::BTreeMap;
+
+use dagctl_core::ids::{
+    AttemptKey, AttemptNo, DagRunId, DagVersionId, MapIndex, TaskIndex, TaskInstanceKey, WorkerId,
+};
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use crate::plans::Look;
+use crate::{Store, StoreError};
+
+/// A task instance that a worker has taken on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The attempt, the fence of everything it reports.
+    pub key: AttemptKey,
+    /// Where its task is defined.
+    pub dag_version_id: DagVersionId,
+    /// How often it was cleared; with the instance it makes the attempt's idempotency key.
+    pub epoch: i16,
+}
+
+/// An attempt that succeeded, where nothing but the counting down is left to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlainSuccess {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// Its outputs.
+    pub outputs: Map<String, Value>,
+}
+
+/// What a batch of plain successes led to in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// The run.
+    pub dag_run_id: DagRunId,
+    /// How many attempts were still ours.
+    pub settled: i32,
+    /// How many tasks that made ready.
+    pub queued: i32,
+    /// Whether something is left to decide.
+    pub needs_look: bool,
+}
+
+/// An attempt given back, and what `ready` knew of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenBack {
+    /// The attempt.
+    pub key: AttemptKey,
+    /// How often it had lost its worker.
+    pub lost: i16,
+    /// When it was queued.
+    pub queued_at: Timestamp,
+    /// When its worker took it.
+    pub claimed_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// Hands up to `slots` queued tasks to `worker`, never more of a pool than its slots.
+    ///
+    /// A limited pool's row is locked while its claimed rows are counted: claims of one such pool come one after
+    /// another, and the count cannot drift.
+    pub async fn claim(&self, worker: WorkerId, slots: usize) -> Result<Vec<Claim>, StoreError> {
+        let mut tx = self.begin().await?;
+        let mut claims = vec![];
+        let pools = sqlx::query_file!("src/attempts/waiting_pools.sql")
+            .fetch_all(&mut *tx)
+            .await?;
+        // In one order, or two workers could wait for each other.
+        let limited: Vec<i32> = pools
+            .iter()
+            .filter(|it| it.slots.is_some())
+            .map(|it| it.pool_key)
+            .collect();
+        if !limited.is_empty() {
+            sqlx::query!(
+                "select from pool where pool_key = any($1) order by pool_key for update",
+                &limited
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        for pool in pools {
+            let mut places = slots.saturating_sub(claims.len());
+            if places == 0 {
+                break;
+            }
+            if pool.slots.is_some() {
+                let free = sqlx::query_scalar!(
+                    r#"select coalesce(slots, 2147483647) - (
+                        select count(*) from ready where pool_key = $1 and worker_id is not null
+                    ) as "free!" from pool where pool_key = $1"#,
+                    pool.pool_key
+                )
+                .fetch_one(&mut *tx)
+                .await?;
+                places = places.min(usize::try_from(free).unwrap_or(0));
+            }
+            let limit = i64::try_from(places).unwrap_or(i64::MAX);
+            let rows =
+                sqlx::query_file!("src/attempts/claim.sql", worker.get(), pool.pool_key, limit)
+                    .fetch_all(&mut *tx)
+                    .await?;
+            claims.extend(rows.into_iter().map(|row| Claim {
+                key: attempt_key(row.dag_run_id, row.task_index, row.map_index, row.attempt),
+                dag_version_id: DagVersionId(row.dag_version_id),
+                epoch: row.epoch,
+            }));
+        }
+        tx.commit().await?;
+        Ok(claims)
+    }
+
+    /// Outputs of tasks of a run, by task.
+    pub async fn outputs(
+        &self,
+        run: DagRunId,
+        tasks: &[TaskIndex],
+    ) -> Result<BTreeMap<TaskIndex, Map<String, Value>>, StoreError> {
+        let indexes: Vec<i32> = tasks.iter().map(|it| it.get()).collect();
+        let rows = sqlx::query!(
+            "select task_index, value from output where dag_run_id = $1 and task_index = any($2) and map_index = -1",
+            run.get(),
+            &indexes
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| match row.value {
+                Value::Object(map) => (TaskIndex(row.task_index), map),
+                other => (
+                    TaskIndex(row.task_index),
+                    Map::from_iter([("value".to_owned(), other)]),
+                ),
+            })
+            .collect())
+    }
+}
+
+impl Look {
+    /// Settles plain successes, counts down what waits for them and queues what that leaves ready.
+    pub async fn finish(
+        &mut self,
+        worker: WorkerId,
+        successes: &[PlainSuccess],
+    ) -> Result<Vec<Finished>, StoreError> {
+        let columns = Columns::of(successes.iter().map(|it| &it.key));
+        let outputs: Vec<Value> = successes
+            .iter()
+            .map(|it| Value::Object(it.outputs.clone()))
+            .collect();
+        let rows = sqlx::query_file!(
+            "src/attempts/finish.sql",
+            &columns.dag_run_ids,
+            &columns.task_indexes,
+            &columns.map_indexes,
+            &columns.attempts,
+            &outputs,
+            worker.get()
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Finished {
+                dag_run_id: DagRunId(row.dag_run_id),
+                settled: row.settled,
+                queued: row.queued,
+                needs_look: row.needs_look,
+            })
+            .collect())
+    }
+
+    /// Gives back attempts that did not simply succeed. Those that are no longer the worker's are left out.
+    pub async fn give_back(
+        &mut self,
+        worker: WorkerId,
+        attempts: &[AttemptKey],
+    ) -> Result<Vec<GivenBack>, StoreError> {
+        let columns = Columns::of(attempts.iter());
+        let rows = sqlx::query_file!(
+            "src/attempts/end.sql",
+            &columns.dag_run_ids,
+            &columns.task_indexes,
+            &columns.map_indexes,
+            &columns.attempts,
+            worker.get()
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| GivenBack {
+                key: attempt_key(row.dag_run_id, row.task_index, row.map_index, row.attempt),
+                lost: row.lost,
+                queued_at: row.queued_at.to_jiff(),
+                claimed_at: row.claimed_at.map(|it| it.to_jiff()),
+            })
+            .collect())
+    }
+}
+
+/// Attempts turned into the arrays a statement takes.
+pub(crate) struct Columns {
+    pub(crate) dag_run_ids: Vec<i64>,
+    pub(crate) task_indexes: Vec<i32>,
+    pub(crate) map_indexes: Vec<i32>,
+    pub(crate) attempts: Vec<i16>,
+}
+
+impl Columns {
+    pub(crate) fn of<'a>(attempts: impl Iterator<Item = &'a AttemptKey>) -> Self {
+        let mut columns = Self {
+            dag_run_ids: vec![],
+            task_indexes: vec![],
+            map_indexes: vec![],
+            attempts: vec![],
+        };
+        for key in attempts {
+            columns.dag_run_ids.push(key.instance.dag_run_id.get());
+            columns.task_indexes.push(key.instance.task_index.get());
+            columns.map_indexes.push(key.instance.map_index.get());
+            columns.attempts.push(key.attempt.get());
+        }
+        columns
+    }
+}
+
+pub(crate) fn attempt_key(
+    dag_run_id: i64,
+    task_index: i32,
+    map_index: i32,
+    attempt: i16,
+) -> AttemptKey {
+    let instance = TaskInstanceKey {
+        dag_run_id: DagRunId(dag_run_id),
+        task_index: TaskIndex(task_index),
+        map_index: MapIndex(map_index),
+    };
+    AttemptKey {
+        instance,
+        attempt: AttemptNo(attempt),
+    }
+}

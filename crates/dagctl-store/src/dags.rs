@@ -1,0 +1,508 @@
+//! DAGs and their versions: each text stored once under its hash, and what the scheduler remembers of each DAG.
+
+use std::collections::BTreeMap;
+
+use dagctl_core::dag::Dag;
+use dagctl_core::ids::{DagId, DagKey, DagVersionId};
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::Value;
+
+use crate::plans::letter;
+use crate::runs::{Created, NewRun, create, readable_dag_id};
+use crate::{Store, StoreError};
+
+/// A good text of a DAG, to be stored.
+#[derive(Debug)]
+pub struct NewVersion<'a> {
+    /// What the text says.
+    pub dag: &'a Dag,
+    /// The hash of the text and all it pulls in.
+    pub hash: &'a [u8],
+    /// Where it came from.
+    pub commit: Option<&'a str>,
+    /// The texts, by path relative to the dags folder.
+    pub files: &'a BTreeMap<String, String>,
+}
+
+/// A stored version's texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionTexts {
+    /// The DAG's own file.
+    pub file: String,
+    /// Path → text.
+    pub files: BTreeMap<String, String>,
+}
+
+/// What the database knows of a DAG, for the services.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DagRow {
+    /// Its key.
+    pub dag_key: DagKey,
+    /// Its name.
+    pub dag_id: DagId,
+    /// Its file.
+    pub file: String,
+    /// The last good version.
+    pub active_version_id: Option<DagVersionId>,
+    /// That version's hash.
+    pub active_hash: Option<Vec<u8>>,
+    /// Whether its schedule is stopped.
+    pub is_paused: bool,
+    /// Whether its file is gone.
+    pub is_missing: bool,
+    /// The end of the last interval considered.
+    pub watermark: Timestamp,
+    /// What the watermark was set by, before the first look at it.
+    pub watermark_reset: Option<WatermarkReset>,
+    /// When its newest run ended, if it has ended.
+    pub last_ended_at: Option<Timestamp>,
+    /// Runs that have not ended.
+    pub live_runs: i64,
+}
+
+/// What set a watermark that nobody has looked at yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatermarkReset {
+    /// The DAG was seen for the first time.
+    FirstSeen,
+    /// The DAG was unpaused.
+    Unpaused,
+}
+
+/// A problem of a file, as rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewProblem {
+    /// The file, relative to the dags folder.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: i32,
+    /// Its column, from 1.
+    pub col: i32,
+    /// `error` or `warning`.
+    pub severity: String,
+    /// The stable code.
+    pub code: String,
+    /// One sentence.
+    pub message: String,
+    /// The sentence with the line and the caret.
+    pub rendered: String,
+    /// Which DAG it concerns, where that is known.
+    pub dag_id: Option<String>,
+}
+
+/// What a look at the clock calls for, for one DAG.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleStep {
+    /// The DAG.
+    pub dag_key: DagKey,
+    /// The watermark that the look was based on; another value in the row means that somebody else was faster.
+    pub old_watermark: Timestamp,
+    /// The end of the last interval considered now.
+    pub watermark: Timestamp,
+    /// When to look again.
+    pub next_due_at: Option<Timestamp>,
+    /// Runs to make.
+    pub runs: Vec<NewRun>,
+    /// Intervals left out: first and last logical date, how many, why.
+    pub skipped: Option<SkippedIntervals>,
+}
+
+/// Intervals that nobody runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedIntervals {
+    /// The first one's logical date.
+    pub first: Timestamp,
+    /// The last one's logical date.
+    pub last: Timestamp,
+    /// How many.
+    pub count: i32,
+    /// Why.
+    pub reason: String,
+}
+
+/// Whether a DAG's schedule is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paused {
+    /// It makes no new runs by itself.
+    Yes,
+    /// It runs when it is due.
+    No,
+}
+
+impl Store {
+    /// Every DAG, for the services.
+    pub async fn dag_rows(&self) -> Result<Vec<DagRow>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select d.dag_key, d.dag_id, d.file, d.active_version_id, v.hash as "hash?", d.is_paused,
+                d.missing_since is not null as "is_missing!", d.watermark, d.watermark_reset, d.last_at,
+                (select count(*) from dag_run r where r.dag_key = d.dag_key and r.state in ('q', 'r')) as "live_runs!"
+            from dag d left join dag_version v on v.dag_version_id = d.active_version_id
+            order by d.dag_id"#
+        )
+        .fetch_all(self.pool())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let reset = row.watermark_reset.map(|it| {
+                    if it == letter('n') {
+                        WatermarkReset::FirstSeen
+                    } else {
+                        WatermarkReset::Unpaused
+                    }
+                });
+                Ok(DagRow {
+                    dag_key: DagKey(row.dag_key),
+                    dag_id: readable_dag_id(row.dag_id)?,
+                    file: row.file,
+                    active_version_id: row.active_version_id.map(DagVersionId),
+                    active_hash: row.hash,
+                    is_paused: row.is_paused,
+                    is_missing: row.is_missing,
+                    watermark: row.watermark.to_jiff(),
+                    watermark_reset: reset,
+                    last_ended_at: row.last_at.map(|it| it.to_jiff()),
+                    live_runs: row.live_runs,
+                })
+            })
+            .collect()
+    }
+
+    /// The DAG of that name.
+    pub async fn find_dag(
+        &self,
+        dag_id: &str,
+    ) -> Result<Option<(DagKey, Option<DagVersionId>)>, StoreError> {
+        let row = sqlx::query!(
+            "select dag_key, active_version_id from dag where dag_id = $1",
+            dag_id
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row.map(|it| (DagKey(it.dag_key), it.active_version_id.map(DagVersionId))))
+    }
+
+    /// Every DAG's name.
+    pub async fn dag_ids(&self) -> Result<Vec<String>, StoreError> {
+        Ok(
+            sqlx::query_scalar!("select dag_id from dag order by dag_id")
+                .fetch_all(self.pool())
+                .await?,
+        )
+    }
+
+    /// The texts of a version.
+    pub async fn version_texts(
+        &self,
+        version: DagVersionId,
+    ) -> Result<Option<VersionTexts>, StoreError> {
+        let row = sqlx::query!(
+            "select file, files from dag_version where dag_version_id = $1",
+            version.get()
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        row.map(|row| {
+            let files =
+                serde_json::from_value(row.files).map_err(|error| StoreError::Unreadable {
+                    table: "dag_version",
+                    what: error.to_string(),
+                })?;
+            Ok(VersionTexts {
+                file: row.file,
+                files,
+            })
+        })
+        .transpose()
+    }
+
+    /// Stores a good text and makes it the DAG's active version. A text that is there already is only made active.
+    pub async fn activate_version(
+        &self,
+        new: &NewVersion<'_>,
+    ) -> Result<(DagKey, DagVersionId), StoreError> {
+        let spec = &new.dag.spec;
+        let owner = new.dag.tasks().iter().find_map(|it| it.owner.clone());
+        let task_count = i32::try_from(new.dag.tasks().len()).unwrap_or(i32::MAX);
+        let max_active_runs = i32::try_from(spec.max_active_runs).unwrap_or(i32::MAX);
+        let mut tx = self.begin().await?;
+        let dag_key = sqlx::query_scalar!(
+            "insert into dag (dag_id, is_paused, file, watermark, watermark_reset, next_due_at)
+            values ($1, $2, $3, now(), 'n', now())
+            on conflict (dag_id) do update set file = dag.file
+            returning dag_key",
+            spec.dag_id.as_str(),
+            spec.is_paused_upon_creation,
+            spec.file
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        let known = sqlx::query_scalar!(
+            "select dag_version_id from dag_version where dag_key = $1 and hash = $2",
+            dag_key,
+            new.hash
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let version = match known {
+            Some(version) => version,
+            None => {
+                let files = serde_json::to_value(new.files).unwrap_or(Value::Null);
+                let version = sqlx::query_scalar!(
+                    "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks)
+                    values ($1, $2, $3, $4, $5, $6, $7) returning dag_version_id",
+                    dag_key,
+                    new.hash,
+                    new.commit,
+                    spec.file,
+                    files,
+                    task_count,
+                    i32::try_from(spec.max_active_tasks).unwrap_or(i32::MAX)
+                )
+                .fetch_one(&mut *tx)
+                .await?;
+                insert_tasks(&mut tx, version, new.dag).await?;
+                version
+            }
+        };
+        let before = sqlx::query_scalar!("select schedule from dag where dag_key = $1", dag_key)
+            .fetch_one(&mut *tx)
+            .await?;
+        let schedule = format!(
+            "{} {}",
+            spec.schedule.describe(),
+            spec.timezone.iana_name().unwrap_or("UTC")
+        );
+        // An edited schedule counts from now: it never makes runs of the past.
+        let is_edited = before.as_deref().is_some_and(|it| it != schedule);
+        sqlx::query!(
+            "update dag set active_version_id = $2, file = $3, missing_since = null, description = $4, tags = $5,
+                owner = $6, schedule = $7, timezone = $8, max_active_runs = $9, task_count = $10,
+                next_due_at = now(),
+                watermark = case when $11 then greatest(watermark, now()) else watermark end
+            where dag_key = $1",
+            dag_key,
+            version,
+            spec.file,
+            spec.description,
+            &spec.tags,
+            owner,
+            schedule,
+            spec.timezone.iana_name().unwrap_or("UTC"),
+            max_active_runs,
+            task_count,
+            is_edited
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok((DagKey(dag_key), DagVersionId(version)))
+    }
+
+    /// Notes which DAGs have no file any more; their runs go on, their schedule stops.
+    pub async fn mark_missing(&self, present: &[String]) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update dag set missing_since = coalesce(missing_since, now()), next_due_at = null
+            where not (dag_id = any($1)) and missing_since is null",
+            present
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
+    /// Replaces the list of problems; one that stays keeps the time it was first seen.
+    pub async fn replace_problems(&self, problems: &[NewProblem]) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let files: Vec<String> = problems.iter().map(|it| it.file.clone()).collect();
+        let lines: Vec<i32> = problems.iter().map(|it| it.line).collect();
+        let cols: Vec<i32> = problems.iter().map(|it| it.col).collect();
+        let severities: Vec<String> = problems.iter().map(|it| it.severity.clone()).collect();
+        let codes: Vec<String> = problems.iter().map(|it| it.code.clone()).collect();
+        let messages: Vec<String> = problems.iter().map(|it| it.message.clone()).collect();
+        let rendered: Vec<String> = problems.iter().map(|it| it.rendered.clone()).collect();
+        let dag_ids: Vec<Option<String>> = problems.iter().map(|it| it.dag_id.clone()).collect();
+        sqlx::query!(
+            "delete from problem p where not exists (
+                select from unnest($1::text[], $2::int[], $3::int[], $4::text[], $5::text[])
+                    as it (file, line, col, code, message)
+                where (it.file, it.line, it.col, it.code, it.message) = (p.file, p.line, p.col, p.code, p.message)
+            )",
+            &files,
+            &lines,
+            &cols,
+            &codes,
+            &messages
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "insert into problem (file, line, col, severity, code, message, rendered, dag_id)
+            select * from unnest($1::text[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[],
+                $8::text[])
+            on conflict (file, line, col, code, md5(message)) do update
+            set rendered = excluded.rendered, severity = excluded.severity, dag_id = excluded.dag_id",
+            &files,
+            &lines,
+            &cols,
+            &severities,
+            &codes,
+            &messages,
+            &rendered,
+            &dag_ids as _
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The DAGs that the scheduler should look at now, with the database's clock.
+    pub async fn due_dags(&self) -> Result<(Timestamp, Vec<DagKey>), StoreError> {
+        let now = self.now().await?;
+        let keys = sqlx::query_scalar!(
+            "select dag_key from dag
+            where next_due_at <= $1 and not is_paused and missing_since is null and active_version_id is not null",
+            now.to_sqlx()
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok((now, keys.into_iter().map(DagKey).collect()))
+    }
+
+    /// How long until the next DAG is due.
+    pub async fn next_due(&self) -> Result<Option<std::time::Duration>, StoreError> {
+        let seconds = sqlx::query_scalar!(
+            "select extract(epoch from min(next_due_at) - clock_timestamp())::float8 from dag
+            where not is_paused and missing_since is null"
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok(seconds
+            .map(|it| std::time::Duration::try_from_secs_f64(it.max(0.0)).unwrap_or_default()))
+    }
+
+    /// The database's clock.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+            .fetch_one(self.pool())
+            .await?;
+        Ok(now.to_jiff())
+    }
+
+    /// Makes the runs of one look at the clock and moves the watermark, in one transaction. `None`: somebody else
+    /// was faster. Otherwise how many runs were made, and how many tasks that queued.
+    pub async fn take_schedule_step(
+        &self,
+        step: &ScheduleStep,
+    ) -> Result<Option<(usize, i64)>, StoreError> {
+        let mut tx = self.begin().await?;
+        let moved = sqlx::query!(
+            "update dag set watermark = greatest(watermark, $3), watermark_reset = null, next_due_at = $4
+            where dag_key = $1 and watermark = $2 and not is_paused",
+            step.dag_key.get(),
+            step.old_watermark.to_sqlx(),
+            step.watermark.to_sqlx(),
+            step.next_due_at.map(|it| it.to_sqlx()) as _
+        )
+        .execute(&mut *tx)
+        .await?;
+        if moved.rows_affected() == 0 {
+            return Ok(None);
+        }
+        if let Some(it) = &step.skipped {
+            sqlx::query!(
+                "insert into skipped_interval (dag_key, first_logical_at, last_logical_at, count, reason)
+                values ($1, $2, $3, $4, $5) on conflict do nothing",
+                step.dag_key.get(),
+                it.first.to_sqlx(),
+                it.last.to_sqlx(),
+                it.count,
+                it.reason
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        let (mut made, mut queued) = (0, 0);
+        for run in &step.runs {
+            if let Created::New { queued: more, .. } = create(&mut tx, run).await? {
+                made += 1;
+                queued += more;
+            }
+        }
+        tx.commit().await?;
+        Ok(Some((made, queued)))
+    }
+
+    /// Stops or resumes a DAG's schedule; `None`: there is no such DAG, `Some(false)`: it stood so already.
+    pub async fn set_paused(
+        &self,
+        dag_id: &DagId,
+        paused: Paused,
+    ) -> Result<Option<bool>, StoreError> {
+        let paused = paused == Paused::Yes;
+        let row = sqlx::query!(
+            "with before as (select dag_key, is_paused from dag where dag_id = $1 for update)
+            update dag d set is_paused = $2,
+                watermark_reset = case when b.is_paused and not $2 then coalesce(d.watermark_reset, 'p') else d.watermark_reset end,
+                next_due_at = case when $2 then d.next_due_at else now() end
+            from before b where d.dag_key = b.dag_key
+            returning b.is_paused <> $2 as \"changed!\"",
+            dag_id.as_str(),
+            paused
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(row.map(|it| it.changed))
+    }
+}
+
+async fn insert_tasks(
+    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
+    version: i32,
+    dag: &Dag,
+) -> Result<(), StoreError> {
+    let pools: Vec<String> = dag.tasks().iter().map(|it| it.pool.to_string()).collect();
+    sqlx::query!(
+        "insert into pool (name) select distinct name from unnest($1::text[]) as it (name) order by name
+        on conflict (name) do nothing",
+        &pools
+    )
+    .execute(&mut **tx)
+    .await?;
+    let indegrees: Vec<i16> = dag
+        .indexed()
+        .map(|(at, _)| i16::try_from(dag.upstream(at).len()).unwrap_or(i16::MAX))
+        .collect();
+    sqlx::query!(
+        r#"insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, priority, indegree, rule)
+        select $1, it.task_index, it.task_id, it.operator, p.pool_key, it.priority, it.indegree, it.rule
+        from unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::smallint[], $8::"char"[])
+            as it (task_index, task_id, operator, pool, priority, indegree, rule)
+        join pool p on p.name = it.pool"#,
+        version,
+        &dag.indexed().map(|(at, _)| at.get()).collect::<Vec<_>>(),
+        &dag.tasks().iter().map(|it| it.task_id.to_string()).collect::<Vec<_>>(),
+        &dag.tasks().iter().map(|it| it.operator.name().to_owned()).collect::<Vec<_>>(),
+        &pools,
+        &dag.tasks().iter().map(|it| it.priority_weight.saturating_neg()).collect::<Vec<_>>(),
+        &indegrees,
+        &dag.tasks().iter().map(|it| letter(it.trigger_rule.letter())).collect::<Vec<_>>() as _
+    )
+    .execute(&mut **tx)
+    .await?;
+    let (parents, children): (Vec<i32>, Vec<i32>) = dag
+        .edges()
+        .map(|(parent, child)| (parent.get(), child.get()))
+        .unzip();
+    sqlx::query!(
+        "insert into dag_edge (dag_version_id, parent, child)
+        select $1, parent, child from unnest($2::int[], $3::int[]) as it (parent, child)",
+        version,
+        &parents,
+        &children
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! The pool of connections to our database, and its migrations.
+
+use std::time::Duration;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions as _, PgPool, Postgres, Transaction};
+
+/// The schema this build works with.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// Why the store could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database refused, or could not be reached.
+    #[error("the database could not do it")]
+    Database(#[from] sqlx::Error),
+    /// The database was migrated by a newer dagctl.
+    #[error(
+        "this database is at schema version {found}, newer than the {known} this dagctl knows; \
+         start the newer dagctl, or restore a backup from before the upgrade"
+    )]
+    TooNew {
+        /// The version found in the database.
+        found: i64,
+        /// The newest version this build knows.
+        known: i64,
+    },
+    /// The database lacks migrations that this build needs.
+    #[error(
+        "this database is at schema version {found}, this dagctl needs {known}; run `dagctl db migrate`"
+    )]
+    TooOld {
+        /// The version found in the database; 0 for an empty one.
+        found: i64,
+        /// The version this build needs.
+        known: i64,
+    },
+    /// A migration failed.
+    #[error("a migration failed")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A row that this build cannot read: written by a newer one, or by hand.
+    #[error("table `{table}` holds a row that this dagctl cannot read: {what}")]
+    Unreadable {
+        /// The table.
+        table: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// How the store connects.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// A `postgres://` URL.
+    pub url: String,
+    /// Connections at most.
+    pub max_connections: u32,
+    /// What `pg_stat_activity` calls us.
+    pub application_name: String,
+}
+
+/// dagctl's own database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// Connects lazily: a database that is down is met by the first statement.
+    pub fn connect(options: &StoreOptions) -> Result<Self, StoreError> {
+        let connect: PgConnectOptions = options.url.parse::<PgConnectOptions>()?;
+        let connect = connect
+            .application_name(&options.application_name)
+            .options([
+                ("client_min_messages", "error"),
+                ("idle_in_transaction_session_timeout", "60s"),
+                ("lock_timeout", "20s"),
+                ("statement_timeout", "60s"),
+            ])
+            .log_slow_statements(tracing::log::LevelFilter::Off, Duration::from_secs(1));
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(Duration::from_secs(10))
+            // sqlx 0.9 can give a connection back inside an open transaction when a future is dropped while it
+            // begins one; whoever borrows it next would work inside that transaction.
+            .after_release(|connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql("rollback").execute(connection).await?;
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(connect);
+        Ok(Self { pool })
+    }
+
+    /// Wraps a pool that somebody else made.
+    pub fn from_pool(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    /// The pool, for statements of this crate and for tests.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// Brings the schema up to this build's; safe to repeat and to run from several processes at once.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        let found = self.schema_version().await?;
+        let known = known_version();
+        if found > known {
+            return Err(StoreError::TooNew { found, known });
+        }
+        MIGRATIONS
+            .run(&self.pool)
+            .await
+            .map_err(StoreError::Migrate)
+    }
+
+    /// Refuses a database whose schema is not this build's.
+    pub async fn check_schema(&self) -> Result<(), StoreError> {
+        let found = self.schema_version().await?;
+        let known = known_version();
+        match found.cmp(&known) {
+            std::cmp::Ordering::Equal => Ok(()),
+            std::cmp::Ordering::Greater => Err(StoreError::TooNew { found, known }),
+            std::cmp::Ordering::Less => Err(StoreError::TooOld { found, known }),
+        }
+    }
+
+    /// The newest migration applied; 0 for an empty database.
+    // Unchecked statements: the migrator's own table does not exist when queries are prepared.
+    pub async fn schema_version(&self) -> Result<i64, StoreError> {
+        let exists: bool = sqlx::query_scalar("select to_regclass('_sqlx_migrations') is not null")
+            .fetch_one(&self.pool)
+            .await?;
+        if !exists {
+            return Ok(0);
+        }
+        let version: Option<i64> =
+            sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(version.unwrap_or(0))
+    }
+
+    /// Makes the partitions of the coming weeks.
+    pub async fn ensure_partitions(&self) -> Result<(), StoreError> {
+        sqlx::query!("select ensure_partitions(now(), now() + interval '28 days')")
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Tells other processes, at once or within a few milliseconds, that there is news. A hint: losing it costs
+    /// a poll's delay, so errors are not reported.
+    pub async fn hint(&self, topic: Topic) {
+        let sent = sqlx::query!("select pg_notify('dagctl', $1)", topic.name())
+            .execute(&self.pool)
+            .await;
+        if let Err(error) = sent {
+            tracing::debug!("Hint `{}` was not sent: {error}", topic.name());
+        }
+    }
+
+    /// Listens for [`Store::hint`]s of other processes.
+    pub async fn listen(&self) -> Result<Hints, StoreError> {
+        let mut listener = sqlx::postgres::PgListener::connect_with(&self.pool).await?;
+        listener.listen("dagctl").await?;
+        Ok(Hints { listener })
+    }
+}
+
+/// What a hint is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// There are queued tasks.
+    Ready,
+    /// Somebody asked for a run to stop.
+    Cancel,
+    /// There is a message to send.
+    Notice,
+}
+
+impl Topic {
+    /// Every topic.
+    pub const ALL: [Self; 3] = [Self::Ready, Self::Cancel, Self::Notice];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Cancel => "cancel",
+            Self::Notice => "notice",
+        }
+    }
+}
+
+/// Hints of other processes, as they come.
+#[derive(Debug)]
+pub struct Hints {
+    listener: sqlx::postgres::PgListener,
+}
+
+impl Hints {
+    /// Waits for the next hint; a lost connection is made again.
+    pub async fn next(&mut self) -> Result<Option<Topic>, StoreError> {
+        let notification = self.listener.recv().await?;
+        Ok(Topic::ALL
+            .into_iter()
+            .find(|it| it.name() == notification.payload()))
+    }
+}
+
+fn known_version() -> i64 {
+    MIGRATIONS.iter().map(|it| it.version).max().unwrap_or(0)
+}

@@ -1,0 +1,41 @@
+//! Task output, line by line, in chunks.
+
+use dagctl_core::ids::AttemptKey;
+use serde_json::Value;
+
+use crate::{Store, StoreError};
+
+/// Some lines of one attempt's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogChunk {
+    /// Whose they are.
+    pub key: AttemptKey,
+    /// The number of the first one, from 0.
+    pub first_line: i32,
+    /// How many.
+    pub line_count: i32,
+    /// `[[milliseconds since 1970, stream letter, text], …]`.
+    pub lines: Value,
+}
+
+impl Store {
+    /// Writes chunks of any attempts. A chunk that is there already is left as it is.
+    pub async fn append_log(&self, chunks: &[LogChunk]) -> Result<(), StoreError> {
+        let columns = crate::attempts::Columns::of(chunks.iter().map(|it| &it.key));
+        sqlx::query!(
+            "insert into log_chunk (dag_run_id, task_index, map_index, attempt, first_line, line_count, lines)
+            select * from unnest($1::bigint[], $2::int[], $3::int[], $4::smallint[], $5::int[], $6::int[], $7::jsonb[])
+            on conflict do nothing",
+            &columns.dag_run_ids,
+            &columns.task_indexes,
+            &columns.map_indexes,
+            &columns.attempts,
+            &chunks.iter().map(|it| it.first_line).collect::<Vec<_>>(),
+            &chunks.iter().map(|it| it.line_count).collect::<Vec<_>>(),
+            &chunks.iter().map(|it| it.lines.clone()).collect::<Vec<_>>()
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,9 @@
+-- Where every task instance of one run stands: `task_instance` for what settled, `ready` and `timer` for the rest.
+select t.task_index, t.state, t.attempt, t.tries,
+    q.attempt as "ready_attempt?", q.lost as "ready_lost?", q.worker_id as "ready_worker?",
+    w.attempt as "timer_attempt?"
+from task_instance t
+left join ready q using (dag_run_id, task_index, map_index)
+left join timer w using (dag_run_id, task_index, map_index)
+where t.dag_run_id = $1 and t.map_index = -1
+order by t.task_index
