@@ -13,6 +13,7 @@ mod build_table;
 mod clean_up;
 mod load_file;
 mod masking;
+mod run_folder;
 mod sql;
 
 use std::any::Any;
