@@ -42,6 +42,9 @@ pub struct DueRun {
 }
 
 /// How far a DAG's intervals have been considered, and what happened to the DAG since.
+///
+/// An edit of the schedule is like being unpaused at that moment, but for one that becomes `@once`,
+/// which is then first seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Watermark {
     /// The DAG was first seen, or first seen unpaused, at that moment; nothing was considered.

@@ -291,6 +291,34 @@ fn what_an_outage_costs_depends_on_catchup() {
 }
 
 #[test]
+fn a_second_look_owes_and_skips_nothing() {
+    let table = daily_since("2026-01-01T00:00Z");
+    let now = at("2026-01-08T00:00Z");
+    for catchup in [Catchup::No, Catchup::Yes, Catchup::Latest] {
+        for state in [
+            Watermark::FirstSeen(now),
+            Watermark::Standing(at("2026-01-05T00:00Z")),
+            Watermark::Unpaused {
+                at: at("2026-01-07T10:00Z"),
+                watermark: at("2026-01-05T00:00Z"),
+            },
+        ] {
+            let first = table.due(catchup, &state, now, 16);
+            assert!(!first.runs.is_empty(), "{catchup:?} {state:?}");
+            let again = Watermark::Standing(first.watermark);
+            let second = table.due(catchup, &again, now, 16);
+            assert_eq!(
+                (second.runs, second.skipped),
+                (vec![], None),
+                "{catchup:?} {state:?}"
+            );
+            assert_eq!(second.watermark, first.watermark);
+            assert_eq!(second.next_due_at, Some(at("2026-01-09T00:00Z")));
+        }
+    }
+}
+
+#[test]
 fn a_late_look_at_an_unpaused_dag_owes_what_ended_since() {
     let due = daily_since("2026-01-01T00:00Z").due(
         Catchup::No,
