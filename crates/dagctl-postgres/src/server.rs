@@ -190,17 +190,33 @@ impl PrivatePostgres {
 
     /// Makes an empty database unless it is there.
     pub fn create_database_if_missing(&self, database: &str) -> Result<(), CommandError> {
+        self.psql(
+            database,
+            "select format('create database %I', :'name')\n\
+             where not exists (select from pg_database where datname = :'name') \\gexec\n",
+        )
+    }
+
+    /// Ends the sessions of a database and drops it, if it is there.
+    pub fn drop_database_if_there(&self, database: &str) -> Result<(), CommandError> {
+        self.psql(
+            database,
+            "drop database if exists :\"name\" with (force);\n",
+        )
+    }
+
+    /// Runs a script of psql's in which `:'name'` stands for `name`.
+    fn psql(&self, name: &str, script: &str) -> Result<(), CommandError> {
         run_with_input(
             command(self.cluster.programs.path("psql"), None)
                 .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
                 .args(["--set", "ON_ERROR_STOP=1", "--set"])
-                .arg(format!("name={database}"))
+                .arg(format!("name={name}"))
                 .args(["--username", ROLE, "--dbname", "postgres", "--host"])
                 .arg(&self.socket_dir),
-            "select format('create database %I', :'name')\n\
-             where not exists (select from pg_database where datname = :'name') \\gexec\n",
-        )?;
-        Ok(())
+            script,
+        )
+        .map(|_| ())
     }
 
     /// The version of the server.
