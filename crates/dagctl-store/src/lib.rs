@@ -1,7 +1,10 @@
 //! Our own Postgres: every statement on dagctl's tables is in this crate, because together they are the
 //! concurrency argument. It decides nothing: rows in, rows out, each write guarded by the state it expects.
 
+pub mod accounts;
 pub mod attempts;
+pub mod audit;
+pub mod connections;
 pub mod dags;
 pub mod database;
 pub mod logs;
@@ -9,6 +12,9 @@ pub mod notices;
 pub mod plans;
 pub mod pools;
 pub mod runs;
+pub mod variables;
+pub mod vault;
+pub mod views;
 pub mod workers;
 
 pub use database::{Store, StoreError, StoreOptions};

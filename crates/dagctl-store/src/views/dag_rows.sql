@@ -1,0 +1,19 @@
+-- DAGs by name, filtered. A DAG whose file is gone is shown as long as it has a run.
+select
+    d.dag_key, d.dag_id, d.is_paused, d.active_version_id, d.file, d.missing_since, d.description, d.tags, d.owner,
+    d.schedule, d.timezone, d.max_active_runs, d.task_count, d.next_due_at,
+    p.problem_count as "problem_count!", p.error_count as "error_count!"
+from dag d
+cross join lateral (
+    select count(*) as problem_count, count(*) filter (where severity = 'error') as error_count
+    from problem where problem.dag_id = d.dag_id or problem.file = d.file
+) p
+where ($1::text is null or d.dag_id = $1)
+    and ($2::text is null or d.dag_id ilike $2 or d.description ilike $2)
+    and ($3::text is null or $3 = any (d.tags))
+    and ($4::"char" is null or d.last_state = $4)
+    and ($5::boolean is null or d.is_paused = $5)
+    and ($6::text is null or d.dag_id > $6)
+    and (d.missing_since is null or d.last_dag_run_id is not null)
+order by d.dag_id
+limit $7

@@ -1,0 +1,200 @@
+//! Runs as lists and pages show them.
+
+use dagctl_core::ids::{DagKey, DagRunId, DagVersionId};
+use dagctl_core::state::RunState;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::letter;
+use crate::{Store, StoreError};
+
+/// A run as one bar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunBar {
+    /// Its name.
+    pub run_id: String,
+    /// Where it stands.
+    pub state: RunState,
+    /// When it was made.
+    pub queued_at: Timestamp,
+    /// When its first task could start.
+    pub started_at: Option<Timestamp>,
+    /// When its last task settled.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRow {
+    /// Its key.
+    pub dag_run_id: DagRunId,
+    /// Its DAG.
+    pub dag_id: String,
+    /// The zone of its DAG.
+    pub timezone: String,
+    /// The version it keeps.
+    pub version: DagVersionId,
+    /// The commit of that version's text, where known.
+    pub git_commit: Option<String>,
+    /// Its name.
+    pub run_id: String,
+    /// Why it exists.
+    pub run_type: RunKind,
+    /// Where it stands.
+    pub state: RunState,
+    /// The moment it is for.
+    pub logical_at: Timestamp,
+    /// The start of the data it is about.
+    pub interval_start: Timestamp,
+    /// The end of the data it is about.
+    pub interval_end: Timestamp,
+    /// What it was told.
+    pub params: Map<String, Value>,
+    /// A word of whoever triggered it.
+    pub note: Option<String>,
+    /// Who triggered it.
+    pub triggered_by: Option<String>,
+    /// When somebody asked it to stop.
+    pub cancel_requested_at: Option<Timestamp>,
+    /// Who asked it to stop.
+    pub cancel_requested_by: Option<String>,
+    /// When it was made.
+    pub queued_at: Timestamp,
+    /// When its first task could start.
+    pub started_at: Option<Timestamp>,
+    /// When its last task settled.
+    pub finished_at: Option<Timestamp>,
+    /// Why the engine leaves it alone, where it had to.
+    pub look_error: Option<String>,
+}
+
+/// Why a run exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunKind {
+    /// The schedule called for it.
+    Scheduled,
+    /// Somebody triggered it.
+    Manual,
+    /// A backfill made it.
+    Backfill,
+}
+
+impl RunKind {
+    fn from_letter(letter: char) -> Option<Self> {
+        match letter {
+            's' => Some(Self::Scheduled),
+            'm' => Some(Self::Manual),
+            'b' => Some(Self::Backfill),
+            _ => None,
+        }
+    }
+}
+
+/// Which runs a list shows.
+#[derive(Debug, Clone)]
+pub struct RunFilter {
+    /// Their DAG; all of them where it is not set.
+    pub dag_key: Option<DagKey>,
+    /// Their state.
+    pub state: Option<RunState>,
+    /// Made before this one.
+    pub before: Option<DagRunId>,
+    /// How many at most.
+    pub limit: i64,
+}
+
+impl Store {
+    /// Runs, newest first.
+    pub async fn run_rows(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        sqlx::query_file!(
+            "src/views/run_rows.sql",
+            None::<i64>,
+            filter.dag_key.map(|it| it.get()),
+            filter.state.map(|it| it.letter() as i8),
+            filter.before.map(|it| it.get()),
+            filter.limit
+        )
+        .fetch_all(self.pool())
+        .await?
+        .into_iter()
+        .map(|row| run_row!(row))
+        .collect()
+    }
+
+    /// The run of a key.
+    pub async fn run_row(&self, run: DagRunId) -> Result<Option<RunRow>, StoreError> {
+        sqlx::query_file!(
+            "src/views/run_rows.sql",
+            Some(run.get()),
+            None::<i32>,
+            None::<i8>,
+            None::<i64>,
+            1
+        )
+        .fetch_optional(self.pool())
+        .await?
+        .map(|row| run_row!(row))
+        .transpose()
+    }
+
+    /// The run of a name in a DAG; `latest` is the newest, unless a run has that very name.
+    pub async fn run_called(
+        &self,
+        dag_id: &str,
+        run_id: &str,
+    ) -> Result<Option<RunRow>, StoreError> {
+        let named = sqlx::query_scalar!(
+            "select k.dag_run_id from run_key k join dag d using (dag_key) where d.dag_id = $1 and k.run_id = $2",
+            dag_id,
+            run_id
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        let key = match named {
+            None if run_id == "latest" => sqlx::query_scalar!(
+                "select r.dag_run_id from dag_run r join dag d using (dag_key) where d.dag_id = $1
+                     order by r.dag_run_id desc limit 1",
+                dag_id
+            )
+            .fetch_optional(self.pool())
+            .await?,
+            named => named,
+        };
+        match key {
+            Some(key) => self.run_row(DagRunId(key)).await,
+            None => Ok(None),
+        }
+    }
+}
+
+/// Each checked statement has a row type of its own, so a function cannot take them.
+macro_rules! run_row {
+    ($row:ident) => {
+        Ok(RunRow {
+            dag_run_id: DagRunId($row.dag_run_id),
+            dag_id: $row.dag_id,
+            timezone: $row.timezone,
+            version: DagVersionId($row.dag_version_id),
+            git_commit: $row.git_commit,
+            run_id: $row.run_id,
+            run_type: letter("dag_run", $row.run_type, RunKind::from_letter)?,
+            state: letter("dag_run", $row.state, RunState::from_letter)?,
+            logical_at: $row.logical_at.to_jiff(),
+            interval_start: $row.interval_start.to_jiff(),
+            interval_end: $row.interval_end.to_jiff(),
+            params: match $row.params {
+                Value::Object(params) => params,
+                _ => Map::new(),
+            },
+            note: $row.note,
+            triggered_by: $row.triggered_by,
+            cancel_requested_at: $row.cancel_requested_at.map(|it| it.to_jiff()),
+            cancel_requested_by: $row.cancel_requested_by,
+            queued_at: $row.queued_at.to_jiff(),
+            started_at: $row.started_at.map(|it| it.to_jiff()),
+            finished_at: $row.finished_at.map(|it| it.to_jiff()),
+            look_error: $row.look_error,
+        })
+    };
+}
+use run_row;

@@ -1,0 +1,174 @@
+//! Task instances and their attempts as pages show them.
+
+use dagctl_core::ids::{DagRunId, TaskInstanceKey};
+use dagctl_core::state::{TaskState, Verdict};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::letter;
+use crate::{Store, StoreError};
+
+/// A task instance: what the tables `task_instance`, `ready`, `timer` and `attempt` say together.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRow {
+    /// Its place in the DAG, upstream first.
+    pub task_index: i32,
+    /// Which mapped instance.
+    pub map_index: i32,
+    /// Its name.
+    pub task_id: String,
+    /// What does it.
+    pub operator: String,
+    /// Whose slots it uses.
+    pub pool: String,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Its last attempt, 0 before the first.
+    pub attempt: i16,
+    /// When it could start.
+    pub queued_at: Option<Timestamp>,
+    /// When its last attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it settled.
+    pub finished_at: Option<Timestamp>,
+    /// When it is tried again.
+    pub retry_at: Option<Timestamp>,
+    /// Why it settled without running, or its failure's code.
+    pub reason: Option<String>,
+    /// What its last failed attempt said, unless it succeeded since.
+    pub error: Option<String>,
+    /// The worker that has or had it.
+    pub worker: Option<String>,
+}
+
+/// One try of a task instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptRow {
+    /// Its number, from 1.
+    pub attempt: i16,
+    /// How it stands or ended.
+    pub state: AttemptState,
+    /// Its failure's code.
+    pub reason: Option<String>,
+    /// What went wrong.
+    pub message: Option<String>,
+    /// The worker that had it.
+    pub worker: Option<String>,
+    /// When it could start.
+    pub queued_at: Option<Timestamp>,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// How an attempt stands or ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptState {
+    /// Waits for a worker.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// It did what it was asked.
+    Success,
+    /// It failed.
+    Failed,
+    /// It asked to be left out.
+    Skipped,
+    /// Its worker vanished.
+    Lost,
+    /// Its worker drained and gave it back.
+    HandedBack,
+}
+
+impl AttemptState {
+    fn from_letter(letter: char) -> Option<Self> {
+        match letter {
+            'q' => Some(Self::Queued),
+            'r' => Some(Self::Running),
+            's' => Some(Self::Success),
+            'f' => Some(Self::Failed),
+            'k' => Some(Self::Skipped),
+            'l' => Some(Self::Lost),
+            'h' => Some(Self::HandedBack),
+            _ => None,
+        }
+    }
+}
+
+fn task_state(letter: char) -> Option<TaskState> {
+    match letter {
+        'n' => Some(TaskState::None),
+        'q' => Some(TaskState::Queued),
+        'r' => Some(TaskState::Running),
+        't' => Some(TaskState::UpForRetry),
+        settled => Verdict::from_letter(settled).map(TaskState::from),
+    }
+}
+
+impl Store {
+    /// The task instances of a run, upstream first.
+    pub async fn task_rows(&self, run: DagRunId) -> Result<Vec<TaskRow>, StoreError> {
+        sqlx::query_file!("src/views/task_rows.sql", run.get())
+            .fetch_all(self.pool())
+            .await?
+            .into_iter()
+            .map(|row| {
+                Ok(TaskRow {
+                    task_index: row.task_index,
+                    map_index: row.map_index,
+                    task_id: row.task_id,
+                    operator: row.operator,
+                    pool: row.pool,
+                    state: letter("task_instance", row.state, task_state)?,
+                    attempt: row.attempt,
+                    queued_at: row.queued_at.map(|it| it.to_jiff()),
+                    started_at: row.started_at.map(|it| it.to_jiff()),
+                    finished_at: row.finished_at.map(|it| it.to_jiff()),
+                    retry_at: row.retry_at.map(|it| it.to_jiff()),
+                    reason: row.reason,
+                    error: row.error,
+                    worker: row.worker,
+                })
+            })
+            .collect()
+    }
+
+    /// The attempts of a task instance, oldest first.
+    pub async fn attempt_rows(&self, key: TaskInstanceKey) -> Result<Vec<AttemptRow>, StoreError> {
+        sqlx::query_file!(
+            "src/views/attempt_rows.sql",
+            key.dag_run_id.get(),
+            key.task_index.get(),
+            key.map_index.get()
+        )
+        .fetch_all(self.pool())
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(AttemptRow {
+                attempt: row.attempt,
+                state: letter("attempt", row.state, AttemptState::from_letter)?,
+                reason: row.reason,
+                message: row.message,
+                worker: row.worker,
+                queued_at: row.queued_at.map(|it| it.to_jiff()),
+                started_at: row.started_at.map(|it| it.to_jiff()),
+                finished_at: row.finished_at.map(|it| it.to_jiff()),
+            })
+        })
+        .collect()
+    }
+
+    /// What a task instance handed on.
+    pub async fn output_of(&self, key: TaskInstanceKey) -> Result<Option<Value>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "select value from output where dag_run_id = $1 and task_index = $2 and map_index = $3",
+            key.dag_run_id.get(),
+            key.task_index.get(),
+            key.map_index.get()
+        )
+        .fetch_optional(self.pool())
+        .await?)
+    }
+}
