@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, ensure};
 use dagctl_postgres::{Durability, Options, PrivatePostgres, ServerUser, find_programs};
+use sqlx::{Connection, PgConnection};
 
 /// Names the database `postgres` of a server that the caller has started for all tests.
 const SERVER_VARIABLE: &str = "DAGCTL_TEST_POSTGRES";
@@ -63,6 +64,7 @@ fn connect() -> anyhow::Result<SharedServer> {
     })?;
     if !server.was_adopted() {
         watch(&data_dir, &users)?;
+        drop_leftovers(&server)?;
     }
     let url = server.connection_url("postgres");
     server.leave_running();
@@ -102,6 +104,28 @@ fn open(path: &Path) -> anyhow::Result<File> {
         .truncate(false)
         .open(path)
         .with_context(|| format!("could not open `{}`", path.display()))
+}
+
+/// Test processes that were killed left their databases, and nobody else runs while the server starts.
+fn drop_leftovers(server: &PrivatePostgres) -> anyhow::Result<()> {
+    let url = server.connection_url("postgres");
+    let leftovers: Vec<String> = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async {
+            let mut session = PgConnection::connect(&url).await?;
+            let names = sqlx::query_scalar(
+                "select datname::text from pg_database where datname like 'test\\_%'",
+            )
+            .fetch_all(&mut session)
+            .await?;
+            session.close().await?;
+            anyhow::Ok(names)
+        })?;
+    for database in leftovers {
+        server.drop_database_if_there(&database)?;
+    }
+    Ok(())
 }
 
 fn watch(data_dir: &Path, users: &Path) -> anyhow::Result<()> {
