@@ -1,1 +1,48 @@
-fn main() {}
+//! The command line of dagctl: reads the configuration, and wires the services together.
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod events;
+mod follow;
+mod local;
+mod printer;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::config::Environment;
+use crate::printer::Printer;
+use crate::stop::BROKEN;
+
+fn main() -> ExitCode {
+    let environment = Environment::read();
+    let printer = Printer::new(&environment);
+    // Wrong usage ends here, with clap's own words and exit code 2.
+    let cli = Cli::parse();
+    // Every TLS connection of this process uses this provider. A second call would fail; there is none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(err) => {
+            printer.error(format_args!("could not start: {err}"));
+            return ExitCode::from(BROKEN);
+        }
+    };
+    match runtime.block_on(cli.run(printer, environment)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            if let Some(message) = &stop.message {
+                printer.error(message);
+            }
+            ExitCode::from(stop.code)
+        }
+    }
+}

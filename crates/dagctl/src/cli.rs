@@ -1,0 +1,113 @@
+//! The commands of `dagctl` and which file carries each out.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    connections, dags, db, pools, problems, runs, services, standalone, tasks, tokens, trigger,
+    users, validate, variables,
+};
+use crate::config::Environment;
+use crate::printer::Printer;
+use crate::stop::Ended;
+
+/// Runs workflows written in YAML, on Postgres alone.
+///
+/// Try it: `dagctl standalone` starts everything on this machine, and says what to type next.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dagctl",
+    version,
+    propagate_version = false,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process, on a private Postgres
+    Standalone(standalone::Args),
+    /// Run only the scheduler: reads the DAG files, makes runs, sends messages
+    Scheduler(services::SchedulerArgs),
+    /// Run only a worker: carries out tasks
+    Worker(services::WorkerArgs),
+    /// Run only the web pages and the REST interface
+    #[command(alias = "webserver", alias = "api-server")]
+    Web(services::WebArgs),
+    /// Look after the database
+    Db(db::Args),
+    /// Check DAG files without running anything
+    Validate(validate::Args),
+    /// Trigger a run (short for `dags trigger`)
+    Trigger(trigger::Args),
+    /// DAGs: list, show, pause, unpause, trigger
+    #[command(alias = "dag")]
+    Dags(dags::Args),
+    /// Runs: list, show, cancel, logs
+    #[command(alias = "run")]
+    Runs(runs::Args),
+    /// Tasks: list, logs
+    #[command(alias = "task")]
+    Tasks(tasks::Args),
+    /// Variables that tasks read
+    #[command(alias = "variable")]
+    Variables(variables::Args),
+    /// Connections that tasks use
+    #[command(alias = "connection")]
+    Connections(connections::Args),
+    /// Pools: how many tasks may share something at once
+    #[command(alias = "pool")]
+    Pools(pools::Args),
+    /// What is wrong with the DAG files
+    Problems(problems::Args),
+    /// Accounts of people and programs
+    #[command(alias = "user")]
+    Users(users::Args),
+    /// Tokens that let a program in
+    #[command(alias = "token")]
+    Tokens(tokens::Args),
+    /// Print the version
+    Version,
+}
+
+impl Cli {
+    /// Carries out the command.
+    pub(crate) async fn run(self, printer: Printer, environment: Environment) -> Ended {
+        match self.command {
+            Command::Standalone(args) => standalone::run(args, printer, environment).await,
+            Command::Scheduler(args) => services::scheduler(args, printer, environment).await,
+            Command::Worker(args) => services::worker(args, printer, environment).await,
+            Command::Web(args) => services::web(args, printer, environment).await,
+            Command::Db(args) => db::run(args, printer, &environment).await,
+            Command::Validate(args) => validate::run(&args, printer),
+            Command::Trigger(args) => trigger::run(args, printer, &environment).await,
+            Command::Dags(args) => dags::run(args, printer, &environment).await,
+            Command::Runs(args) => runs::run(args, printer, &environment).await,
+            Command::Tasks(args) => tasks::run(args, printer, &environment).await,
+            Command::Variables(args) => variables::run(args, printer, &environment).await,
+            Command::Connections(args) => connections::run(args, printer, &environment).await,
+            Command::Pools(args) => pools::run(args, printer, &environment).await,
+            Command::Problems(args) => problems::run(args, printer, &environment).await,
+            Command::Users(args) => users::run(args, printer, &environment).await,
+            Command::Tokens(args) => tokens::run(args, printer, &environment).await,
+            Command::Version => {
+                printer.data(format_args!("dagctl {}", env!("CARGO_PKG_VERSION")));
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn no_two_flags_of_a_command_are_in_each_others_way() {
+        Cli::command().debug_assert();
+    }
+}

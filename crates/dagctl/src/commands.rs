@@ -1,0 +1,16 @@
+//! One file for each command.
+
+pub(crate) mod connections;
+pub(crate) mod dags;
+pub(crate) mod db;
+pub(crate) mod pools;
+pub(crate) mod problems;
+pub(crate) mod runs;
+pub(crate) mod services;
+pub(crate) mod standalone;
+pub(crate) mod tasks;
+pub(crate) mod tokens;
+pub(crate) mod trigger;
+pub(crate) mod users;
+pub(crate) mod validate;
+pub(crate) mod variables;
