@@ -1,0 +1,64 @@
+//! Waits for snapshots from before the build: they would see the renamed-in table empty.
+
+use std::time::{Duration, Instant};
+
+use dagctl_core::outcome::Failure;
+use dagctl_core::sql_text::literal;
+use tokio::time::sleep;
+
+use super::staging::Build;
+use crate::sql::session::Session;
+
+/// How long they are waited for before the rows are replaced instead.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits until no snapshot is older than the staging table's rows; who still has one when patience ends.
+pub(crate) async fn wait(session: &mut Session, build: &Build) -> Result<Option<String>, Failure> {
+    // All rows have one `xmin`. Snapshots taken from here on see them, so the list never grows.
+    let older = format!(
+        "pid <> pg_backend_pid() and datname = current_database() and backend_type = 'client backend'
+         and backend_xmin is not null
+         and age(backend_xmin) >= (select age(xmin) from {} limit 1)",
+        build.staging()
+    );
+    let list =
+        format!("select pid, coalesce(xact_start::text, '') from pg_stat_activity where {older}");
+    let mut open: Vec<(String, String)> = session
+        .query(&list)
+        .await?
+        .into_iter()
+        .filter_map(|row| match &row[..] {
+            [Some(pid), Some(start)] => Some((pid.clone(), start.clone())),
+            _ => None,
+        })
+        .collect();
+    let since = Instant::now();
+    let mut told = false;
+    while let Some((pid, start)) = open.first() {
+        let still = format!(
+            "select format('process %s (user %s, application %s)', pid, usename, quote_literal(application_name))
+             from pg_stat_activity
+             where pid = {pid} and coalesce(xact_start::text, '') = {} and {older}",
+            literal(start)
+        );
+        let holder = session.text(&still).await?;
+        if holder.is_empty() {
+            open.remove(0);
+            continue;
+        }
+        if since.elapsed() >= PATIENCE {
+            return Ok(Some(holder));
+        }
+        if !told {
+            session
+                .log
+                .line(format!(
+                    "waiting for a snapshot from before this build: {holder}"
+                ))
+                .await;
+            told = true;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(None)
+}
