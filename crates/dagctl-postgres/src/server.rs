@@ -55,6 +55,7 @@ pub struct PrivatePostgres {
     pid: u32,
     adopted: bool,
     stop_on_drop: bool,
+    start_options: String,
     // Declared last: the folder stays locked until the server has stopped.
     _lock: FolderLock,
 }
@@ -156,9 +157,10 @@ impl PrivatePostgres {
         let socket_dir = socket_dir(&data_dir, &cluster.user);
         prepare_inner(&socket_dir, &cluster.user)?;
         let adopted = cluster.still_runs(&socket_dir);
+        let settings = settings(&socket_dir, options.durability, options.max_connections);
+        let start_options = shell_options(&settings);
         if !adopted {
-            let settings = settings(&socket_dir, options.durability, options.max_connections);
-            cluster.start(&shell_options(&settings))?;
+            cluster.start(&start_options)?;
         }
         let pid = cluster.running_pid().unwrap_or_default();
         info!(
@@ -174,6 +176,7 @@ impl PrivatePostgres {
             pid,
             adopted,
             stop_on_drop: true,
+            start_options,
             _lock: lock,
         })
     }
@@ -217,6 +220,16 @@ impl PrivatePostgres {
             script,
         )
         .map(|_| ())
+    }
+
+    /// Starts the server again if it is gone, for example killed; the answer is whether it was.
+    pub fn revive(&mut self) -> Result<bool, StartError> {
+        if lives(self.pid) {
+            return Ok(false);
+        }
+        self.cluster.start(&self.start_options)?;
+        self.pid = self.cluster.running_pid().unwrap_or_default();
+        Ok(true)
     }
 
     /// The version of the server.
@@ -497,6 +510,23 @@ fn command_line(pid: u32) -> Option<String> {
     }
     let pid = pid.to_string();
     run(command("ps", None).args(["-ww", "-o", "args=", "-p", &pid])).ok()
+}
+
+/// Whether a process lives; one that only waits for its parent to take notice does not.
+fn lives(pid: u32) -> bool {
+    let Some(process) = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    else {
+        return false;
+    };
+    let is_gone = rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH);
+    let is_zombie = std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        stat.rsplit(')')
+            .next()
+            .is_some_and(|it| it.starts_with(" Z"))
+    });
+    !is_gone && !is_zombie
 }
 
 fn tail(log: &Path) -> String {

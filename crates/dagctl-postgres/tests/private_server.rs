@@ -78,6 +78,19 @@ fn a_server_that_was_killed_starts_again_with_its_data() {
 }
 
 #[test]
+fn a_server_that_was_killed_under_us_is_revived() {
+    let folder = folder();
+    let mut server = start(folder.path());
+    let first = server.pid();
+    assert!(!server.revive().unwrap());
+    kill_9(first);
+    assert!(server.revive().unwrap());
+    assert_ne!(server.pid(), first);
+    let url = server.connection_url("postgres");
+    assert_eq!(psql(&server, &url, "select 1"), "1");
+}
+
+#[test]
 fn a_pid_file_that_names_somebody_else_is_no_server() {
     let folder = folder();
     let server = start(folder.path());
