@@ -56,7 +56,7 @@ pub enum Dialect {
 }
 
 /// Where something is and how to log in to it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Clone, PartialEq, Default)]
 pub struct Connection {
     /// Its name in `conn_id`.
     pub conn_id: String,
@@ -201,6 +201,16 @@ impl Connection {
             }
             self.host = (!rest.is_empty()).then(|| rest.to_owned());
         }
+    }
+}
+
+/// Shows what [`Connection::masked_uri`] shows.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("conn_id", &self.conn_id)
+            .field("uri", &self.masked_uri())
+            .finish()
     }
 }
 

@@ -33,7 +33,9 @@ fn next(rest: &str) -> Option<(Piece, usize)> {
     let first = rest.chars().next()?;
     Some(match first {
         _ if first.is_whitespace() => (Piece::Blank, run(rest, char::is_whitespace)),
-        '-' if rest.starts_with("--") => (Piece::Comment, run(rest, |it| !matches!(it, '\n' | '\r'))),
+        '-' if rest.starts_with("--") => {
+            (Piece::Comment, run(rest, |it| !matches!(it, '\n' | '\r')))
+        }
         '/' if rest.starts_with("/*") => (Piece::Comment, block_comment(rest)),
         '\'' => (Piece::Quoted, quoted(rest, 0, Escapes::Doubled)),
         '"' => (Piece::QuotedName, quoted(rest, 0, Escapes::Doubled)),

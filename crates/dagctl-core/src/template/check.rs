@@ -201,7 +201,7 @@ fn in_outputs(
         }
     }
     let group = format!("{candidate}.");
-    if (path.open || path.method.is_some()) && scope.tasks.iter().any(|it| it.starts_with(&group)) {
+    if scope.tasks.iter().any(|it| it.starts_with(&group)) {
         return None;
     }
     // The last attribute is the key, unless the task is all there is.

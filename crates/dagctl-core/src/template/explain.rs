@@ -1,6 +1,7 @@
 //! Turns the engine's errors into sentences that say what to type.
 
 use std::error::Error as _;
+use std::ops::Range;
 
 use minijinja::{Error, ErrorKind, Value};
 
@@ -15,6 +16,7 @@ pub(super) fn explain(error: &Error, source: &str, form: Form, context: &Context
         return about(&source[problem.range], &problem.message);
     }
     let range = clamp(source, error.range().unwrap_or(0..source.len()));
+    let range = enclosing(source, range, form);
     let expression = &source[range.clone()];
     match error.kind() {
         ErrorKind::UndefinedError => match missing(source, form, &range, context) {
@@ -41,6 +43,23 @@ pub(super) fn explain(error: &Error, source: &str, form: Form, context: &Context
     }
 }
 
+/// The whole `{{ }}` or `{% %}` around a range, because the engine may point at a single sign.
+fn enclosing(source: &str, range: Range<usize>, form: Form) -> Range<usize> {
+    let open = source[..range.start]
+        .rfind("{{")
+        .max(source[..range.start].rfind("{%"));
+    let after = &source[range.end..];
+    let close = [after.find("}}"), after.find("%}")]
+        .into_iter()
+        .flatten()
+        .min();
+    match (form, open, close) {
+        (Form::Expression, _, _) => 0..source.len(),
+        (Form::Text, Some(open), Some(close)) => open..range.end + close + 2,
+        (Form::Text, _, _) => range,
+    }
+}
+
 fn sentence(error: &Error) -> String {
     match error.detail() {
         Some(detail) => detail.to_owned(),
@@ -50,17 +69,21 @@ fn sentence(error: &Error) -> String {
 
 /// `` `{{ expression }}`: sentence ``.
 pub(super) fn about(expression: &str, sentence: &str) -> TemplateError {
+    let expression = expression.trim();
+    let is_block = expression.starts_with("{%");
     let expression = expression
-        .trim()
-        .trim_start_matches("{{")
-        .trim_end_matches("}}")
-        .trim();
+        .strip_prefix("{{")
+        .and_then(|it| it.strip_suffix("}}"))
+        .map_or(expression, |it| it.trim_matches(['-', '+']).trim());
     if expression.is_empty() {
         return TemplateError(sentence.to_owned());
     }
     let mut short: String = expression.chars().take(120).collect();
     if short.len() < expression.len() {
         short.push('…');
+    }
+    if is_block {
+        return TemplateError(format!("`{short}`: {sentence}"));
     }
     TemplateError(format!("`{{{{ {short} }}}}`: {sentence}"))
 }
@@ -69,15 +92,14 @@ pub(super) fn about(expression: &str, sentence: &str) -> TemplateError {
 fn missing(
     source: &str,
     form: Form,
-    range: &std::ops::Range<usize>,
+    range: &Range<usize>,
     context: &Context,
 ) -> Option<(String, String)> {
     let tree = syntax::tree(source, form).ok()?;
     let mut found = None;
     syntax::walk(&tree, &mut |seen| {
         let Seen::Path(path) = seen else { return };
-        // The engine's range may be the last part of the path only.
-        let touches = path.range.start <= range.end && range.start <= path.range.end;
+        let touches = path.range.start < range.end && range.start < path.range.end;
         if found.is_none() && touches && !path.guarded {
             found = defect(&path, context).map(|it| (path.segments.join("."), it));
         }

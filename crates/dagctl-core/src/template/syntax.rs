@@ -89,7 +89,8 @@ pub(super) fn path<'a>(expr: &Expr<'a>) -> Option<Path<'a>> {
         Expr::GetAttr(get) => {
             let mut path = path(&get.expr)?;
             path.segments.push(Cow::Borrowed(get.name));
-            path.range = range(get.span());
+            // The engine's span of a later attribute begins at its dot.
+            path.range.end = range(get.span()).end;
             Some(path)
         }
         Expr::GetItem(get) => {
@@ -98,7 +99,7 @@ pub(super) fn path<'a>(expr: &Expr<'a>) -> Option<Path<'a>> {
             };
             let mut path = path(&get.expr)?;
             path.segments.push(Cow::Owned(key.value.to_string()));
-            path.range = range(get.span());
+            path.range.end = range(get.span()).end;
             Some(path)
         }
         _ => None,
@@ -250,7 +251,7 @@ impl<'a> Walk<'_, 'a> {
         match path(expr) {
             Some(found) => self.path(Path {
                 open: true,
-                range,
+                range: found.range.start..range.end,
                 ..found
             }),
             None => self.expression(expr),

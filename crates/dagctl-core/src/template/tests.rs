@@ -118,7 +118,7 @@ fn dates_have_methods_and_filters() {
     );
     assert_eq!(
         plain("{{ data_interval_start < data_interval_end }}"),
-        "true"
+        "True"
     );
 }
 
@@ -266,7 +266,7 @@ fn undefined_values_are_errors_wherever_they_are_used() {
     }
     assert_eq!(
         plain("{{ params.nope is defined }} {{ params.nope | default('d') }}"),
-        "false d"
+        "False d"
     );
 }
 
@@ -329,7 +329,7 @@ fn the_methods_that_templates_for_airflow_call_are_there() {
         plain(
             "{{ ds.replace('-', '') }} {{ 'a,b'.split(',')[1] }} {{ ' x '.strip() }} {{ ds.startswith('2026') }}"
         ),
-        "20260302 b x true"
+        "20260302 b x True"
     );
     assert_eq!(
         plain("{{ params.get('nope', 1) }} {{ params.keys() | length }}"),

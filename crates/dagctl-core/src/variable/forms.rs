@@ -60,15 +60,7 @@ fn escaped(secret: &str, forms: &mut Vec<Vec<u8>>) {
     ];
     texts.push(json);
     // What a URL leaves as it is differs by part and by library.
-    for kept in [
-        "-._~",
-        "-._~/",
-        "-._*",
-        "-._~!$&'()*+,;=:",
-        "-._~!$&'()*+,;=:@/?",
-        "-_.!~*'()",
-        "",
-    ] {
+    for kept in URL_KEEPS {
         for case in [Case::Upper, Case::Lower] {
             let encoded = in_url(secret, kept, case);
             texts.push(encoded.replace("%20", "+"));
@@ -79,6 +71,22 @@ fn escaped(secret: &str, forms: &mut Vec<Vec<u8>>) {
     texts.push(secret.bytes().map(|it| format!("{it:02X}")).collect());
     forms.extend(texts.into_iter().map(String::into_bytes));
 }
+
+/// What libraries leave as it is: RFC 3986, forms, Python, JavaScript, and the browsers' rules
+/// for logins, paths and queries.
+const URL_KEEPS: [&str; 11] = [
+    "",
+    "-._~",
+    "-._~/",
+    "-._*",
+    "-_.!~*'()",
+    "-._~!$&'()*+,;=:",
+    "-._~!$&'()*+,;=:@/?",
+    "-._~!$&'()*+,%",
+    "-._~!$&'()*+,;=:@/[]|\\%",
+    "-._~!$&'()*+,;=:@/?%[]{}|\\^`",
+    "-._~!$&()*+,;=:@/?%[]{}|\\^`",
+];
 
 #[derive(Clone, Copy)]
 enum Case {

@@ -76,9 +76,9 @@ fn every_problem_is_reported_in_order_and_points_at_its_place() {
         [
             "params.ulr: this DAG has no parameter `ulr`; did you mean `url`? [write `url`]",
             "dag.dagid: `dag` has no `dagid`; did you mean `dag_id`? [write `dag_id`]",
-            "dag.dagid | nofilter: unknown filter `nofilter`",
+            "nofilter: unknown filter `nofilter`",
             "foo(1): unknown function `foo`",
-            "ds is odd_one: unknown test `odd_one`",
+            "odd_one: unknown test `odd_one`",
         ]
     );
 }
@@ -182,7 +182,7 @@ fn a_dates_attributes_and_methods_are_known() {
     );
     assert_eq!(
         problems("{{ macros.ds_ad(ds, 1) }}"),
-        ["macros: `macros` has no `ds_ad`; did you mean `ds_add`? [write `ds_add`]"]
+        ["macros.ds_ad: `macros` has no `ds_ad`; did you mean `ds_add`? [write `ds_add`]"]
     );
 }
 
