@@ -191,12 +191,11 @@ pub fn first_word(text: &str) -> String {
 pub fn strip_trailing_semicolon(text: &str) -> &str {
     let end = pieces(text)
         .into_iter()
-        .filter(|(piece, range)| match piece {
+        .rfind(|(piece, range)| match piece {
             Piece::Blank | Piece::Comment => false,
             Piece::Code => &text[range.clone()] != ";",
             Piece::Word | Piece::Number | Piece::Quoted | Piece::QuotedName => true,
         })
-        .last()
         .map_or(0, |(_, range)| range.end);
     &text[..end]
 }

@@ -96,7 +96,6 @@ impl Tracker {
         let written = match self.frames.last() {
             None | Some(Frame::Commands) => match self.last {
                 Some('$') => return Err("after a `$`"),
-                // `<{{ x }}` may become `<<'x'`, but a single `<` is a redirection as meant.
                 _ => word(value),
             },
             Some(Frame::Double) => format!("\"{}\"", word(value)),
@@ -120,9 +119,6 @@ impl Tracker {
         let before = self.last.replace(it);
         if std::mem::take(&mut self.escaped) {
             self.word.push(it);
-            if let Some(Frame::Document { line, .. }) = self.frames.last_mut() {
-                line.push(it);
-            }
             // An escaped `$` or `<` means nothing to what follows.
             self.last = None;
             return;
