@@ -10,6 +10,7 @@ pub mod decide;
 pub mod duration;
 pub mod graph;
 pub mod ids;
+pub mod nearest;
 pub mod notice;
 pub mod operator;
 pub mod outcome;

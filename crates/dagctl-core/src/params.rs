@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
+
+use crate::nearest::nearest;
 use url::Url;
 
 /// A parameter: what it may be, and what it is when nobody says.
@@ -271,14 +273,10 @@ fn same(one: &Value, other: &Value) -> bool {
 
 fn unknown(params: &[Param], name: &str) -> ParamError {
     let names: Vec<&str> = params.iter().map(|it| it.name.as_str()).collect();
-    let close = names
-        .iter()
-        .map(|it| (distance(name, it), *it))
-        .min()
-        .filter(|(distance, it)| *distance <= 1 + it.chars().count() / 4);
+    let close = nearest(name, names.iter().copied());
     let clipped = clip(name);
     let message = match (close, &names[..]) {
-        (Some((_, close)), _) => {
+        (Some(close), _) => {
             format!("this DAG has no param `{clipped}`; did you mean `{close}`?")
         }
         (None, []) => format!("this DAG has no param `{clipped}`; it has none at all"),
@@ -291,26 +289,6 @@ fn unknown(params: &[Param], name: &str) -> ParamError {
         name: name.to_owned(),
         message,
     }
-}
-
-/// How many letters must be changed, added, left out or swapped with a neighbour.
-fn distance(one: &str, other: &str) -> usize {
-    let one: Vec<char> = one.chars().take(64).collect();
-    let other: Vec<char> = other.chars().take(64).collect();
-    let mut rows: Vec<Vec<usize>> = vec![(0..=other.len()).collect()];
-    for (at, letter) in one.iter().enumerate() {
-        let mut row = vec![at + 1];
-        for (to, wanted) in other.iter().enumerate() {
-            let changed = rows[at][to] + usize::from(!letter.eq_ignore_ascii_case(wanted));
-            let mut least = changed.min(rows[at][to + 1] + 1).min(row[to] + 1);
-            if at > 0 && to > 0 && *letter == other[to - 1] && one[at - 1] == *wanted {
-                least = least.min(rows[at - 1][to - 1] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
 }
 
 fn wanted(param: &Param) -> String {

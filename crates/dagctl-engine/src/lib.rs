@@ -1,1 +1,161 @@
-//! dagctl-engine
+//! The loops, and the one writer of run state: joins DAG files, store and runner.
+//!
+//! Users, workers and time only record facts; [`Engine::advance`] looks at a run and does what they call for.
+//! Nothing in here talks HTTP to people or parses a command line.
+
+pub mod config;
+pub mod notifier;
+pub mod reaper;
+pub mod reconcile;
+pub mod scheduler;
+pub mod settings;
+pub mod settings;
+pub mod syncer;
+pub mod trigger;
+pub mod worker;
+
+mod advance;
+mod commit;
+mod dag_cache;
+mod flush;
+mod log_writer;
+mod notice_payload;
+
+use std::sync::Arc;
+
+use dagctl_core::dag::Dag;
+use dagctl_core::ids::{DagId, DagRunId, DagVersionId};
+use dagctl_store::dags::Paused;
+use dagctl_store::vault::Vault;
+use dagctl_store::vault::Vault;
+use dagctl_store::{Store, StoreError};
+use tokio::sync::Notify;
+
+pub use crate::config::EngineConfig;
+pub use crate::trigger::{TriggerError, TriggerRequest, Triggered};
+
+use crate::dag_cache::DagCache;
+use crate::settings::{Settings, SettingsOptions};
+use crate::settings::{Settings, SettingsOptions};
+
+/// Everything that changes runs goes through here. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    /// Apart from `store`, so that a busy database pool cannot keep a heartbeat waiting.
+    heartbeat_store: Store,
+    config: EngineConfig,
+    dags: DagCache,
+    settings: Settings,
+    wake: Wake,
+}
+
+/// In-process hints; losing one costs a poll's delay.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    /// There are queued tasks.
+    pub(crate) ready: Notify,
+    /// Somebody asked for a run to stop.
+    pub(crate) cancel: Notify,
+    /// There is a message to send.
+    pub(crate) notice: Notify,
+    /// A DAG or a run changed in a way that the scheduler should look at.
+    pub(crate) schedule: Notify,
+    /// A retry was put off, or a run needs a look.
+    pub(crate) timer: Notify,
+}
+
+/// Why the engine could not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No such DAG.
+    #[error("no DAG is called `{0}`")]
+    UnknownDag(String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Engine {
+    /// Joins the parts. `heartbeat_store` is a small pool of its own.
+    pub fn new(store: Store, heartbeat_store: Store, config: EngineConfig) -> Self {
+        let settings = Settings::new(SettingsOptions {
+            store: store.clone(),
+            vault: Vault::new(&config.secret_key),
+            environment: config.environment.clone(),
+            default_connections: config.default_connections.clone(),
+        });
+        let inner = Inner {
+            store,
+            heartbeat_store,
+            config,
+            dags: DagCache::default(),
+            settings,
+            wake: Wake::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// For looking; changes go through the engine.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Variables and connections.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// How this process was set up.
+    pub fn config(&self) -> &EngineConfig {
+        &self.inner.config
+    }
+
+    /// Variables and connections.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The DAG of a version, for pages and forms.
+    pub async fn dag(&self, version: DagVersionId) -> anyhow::Result<Arc<Dag>> {
+        self.inner.dags.get(&self.inner.store, version).await
+    }
+
+    /// Asks for a run to stop. Attempts under way end at their worker's next heartbeat; `false`: it had ended.
+    pub async fn request_cancel(&self, run: DagRunId, by: &str) -> Result<bool, EngineError> {
+        let asked = self.inner.store.request_cancel(run, by).await?;
+        if asked {
+            let engine = self.clone();
+            // A task of its own: whoever asked may go away in the middle of it.
+            let look = tokio::spawn(async move { engine.advance(run).await });
+            if let Ok(Err(error)) = look.await {
+                tracing::warn!(run.id = %run, "Look at the run to stop failed, the next one repeats it: {error:#}");
+            }
+            self.inner.wake.cancel.notify_waiters();
+            self.inner.wake.schedule.notify_one();
+            self.inner
+                .store
+                .hint(dagctl_store::database::Topic::Cancel)
+                .await;
+        }
+        Ok(asked)
+    }
+
+    /// Stops or resumes a DAG's schedule; `false`: it stood so already.
+    pub async fn set_paused(&self, dag_id: &DagId, paused: Paused) -> Result<bool, EngineError> {
+        let changed = self.inner.store.set_paused(dag_id, paused).await?;
+        self.inner.wake.schedule.notify_one();
+        changed.ok_or_else(|| EngineError::UnknownDag(dag_id.to_string()))
+    }
+
+    pub(crate) fn wake(&self) -> &Wake {
+        &self.inner.wake
+    }
+}

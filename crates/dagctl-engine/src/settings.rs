@@ -184,7 +184,8 @@ impl Settings {
     /// The variable of a name.
     pub async fn get_variable(&self, name: &str) -> Result<Option<Variable>, SettingsError> {
         let stacks = self.variable_stacks().await?;
-        Ok(find(&stacks, &self.variables, name).map(|(name, stack)| shown_variable(name.to_owned(), stack)))
+        Ok(find(&stacks, &self.variables, name)
+            .map(|(name, stack)| shown_variable(name.to_owned(), stack)))
     }
 
     /// Every connection, by name.
@@ -198,7 +199,10 @@ impl Settings {
     }
 
     /// The connection of a name.
-    pub async fn get_connection(&self, conn_id: &str) -> Result<Option<ShownConnection>, SettingsError> {
+    pub async fn get_connection(
+        &self,
+        conn_id: &str,
+    ) -> Result<Option<ShownConnection>, SettingsError> {
         let stacks = self.connection_stacks().await?;
         Ok(find(&stacks, &self.connections, conn_id)
             .map(|(name, stack)| shown_connection(name.to_owned(), stack)))
@@ -271,10 +275,16 @@ fn find<'a>(
     let any_case = || {
         environment
             .defines(name)
-            .then(|| stacks.iter().find(|(it, _)| it.to_uppercase() == name.to_uppercase()))
+            .then(|| {
+                stacks
+                    .iter()
+                    .find(|(it, _)| it.to_uppercase() == name.to_uppercase())
+            })
             .flatten()
     };
-    exact.or_else(any_case).map(|(name, stack)| (name.as_str(), stack))
+    exact
+        .or_else(any_case)
+        .map(|(name, stack)| (name.as_str(), stack))
 }
 
 fn shadows(stack: &Stack) -> Vec<Source> {
@@ -283,7 +293,9 @@ fn shadows(stack: &Stack) -> Vec<Source> {
 
 /// What lies in the database says more than what overrules it.
 fn described(stack: &Stack) -> (Option<String>, Option<Timestamp>) {
-    let said = stack.iter().find(|it| it.description.is_some() || it.updated_at.is_some());
+    let said = stack
+        .iter()
+        .find(|it| it.description.is_some() || it.updated_at.is_some());
     match said {
         Some(entry) => (entry.description.clone(), entry.updated_at),
         None => (None, None),
@@ -331,7 +343,10 @@ fn shown_connection(conn_id: String, stack: &Stack) -> ShownConnection {
             .iter()
             .flat_map(|it| it.extra.keys().cloned())
             .collect(),
-        masked_uri: connection.as_ref().map(Connection::masked_uri).unwrap_or_default(),
+        masked_uri: connection
+            .as_ref()
+            .map(Connection::masked_uri)
+            .unwrap_or_default(),
         connection: connection.map(|it| Connection {
             password: None,
             extra: serde_json::Map::new(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use dagctl_core::operator::{Http, Paging};
 use dagctl_core::outcome::{Failure, FailureKind};
 use dagctl_core::template::{self, Context, Quoting};
-use reqwest::Client;
+pub use reqwest::Client;
 use reqwest::header::LOCATION;
 use serde_json::{Map, Value};
 use url::Url;

@@ -36,7 +36,7 @@ pub struct VersionTexts {
 
 /// What the database knows of a DAG, for the services.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DagRow {
+pub struct KnownDag {
     /// Its key.
     pub dag_key: DagKey,
     /// Its name.
@@ -132,7 +132,7 @@ pub enum Paused {
 
 impl Store {
     /// Every DAG, for the services.
-    pub async fn dag_rows(&self) -> Result<Vec<DagRow>, StoreError> {
+    pub async fn known_dags(&self) -> Result<Vec<KnownDag>, StoreError> {
         let rows = sqlx::query!(
             r#"select d.dag_key, d.dag_id, d.file, d.active_version_id, v.hash as "hash?", d.is_paused,
                 d.missing_since is not null as "is_missing!", d.watermark, d.watermark_reset, d.last_at,
@@ -151,7 +151,7 @@ impl Store {
                         WatermarkReset::Unpaused
                     }
                 });
-                Ok(DagRow {
+                Ok(KnownDag {
                     dag_key: DagKey(row.dag_key),
                     dag_id: readable_dag_id(row.dag_id)?,
                     file: row.file,
@@ -196,24 +196,7 @@ impl Store {
         &self,
         version: DagVersionId,
     ) -> Result<Option<VersionTexts>, StoreError> {
-        let row = sqlx::query!(
-            "select file, files from dag_version where dag_version_id = $1",
-            version.get()
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        row.map(|row| {
-            let files =
-                serde_json::from_value(row.files).map_err(|error| StoreError::Unreadable {
-                    table: "dag_version",
-                    what: error.to_string(),
-                })?;
-            Ok(VersionTexts {
-                file: row.file,
-                files,
-            })
-        })
-        .transpose()
+        version_texts(self.pool(), version).await
     }
 
     /// Stores a good text and makes it the DAG's active version. A text that is there already is only made active.
@@ -445,6 +428,7 @@ impl Store {
             "with before as (select dag_key, is_paused from dag where dag_id = $1 for update)
             update dag d set is_paused = $2,
                 watermark_reset = case when b.is_paused and not $2 then coalesce(d.watermark_reset, 'p') else d.watermark_reset end,
+                watermark = case when d.watermark_reset = 'n' and not $2 then greatest(d.watermark, now()) else d.watermark end,
                 next_due_at = case when $2 then d.next_due_at else now() end
             from before b where d.dag_key = b.dag_key
             returning b.is_paused <> $2 as \"changed!\"",
@@ -455,6 +439,29 @@ impl Store {
         .await?;
         Ok(row.map(|it| it.changed))
     }
+}
+
+pub(crate) async fn version_texts(
+    executor: impl sqlx::PgExecutor<'_>,
+    version: DagVersionId,
+) -> Result<Option<VersionTexts>, StoreError> {
+    let row = sqlx::query!(
+        "select file, files from dag_version where dag_version_id = $1",
+        version.get()
+    )
+    .fetch_optional(executor)
+    .await?;
+    row.map(|row| {
+        let files = serde_json::from_value(row.files).map_err(|error| StoreError::Unreadable {
+            table: "dag_version",
+            what: error.to_string(),
+        })?;
+        Ok(VersionTexts {
+            file: row.file,
+            files,
+        })
+    })
+    .transpose()
 }
 
 async fn insert_tasks(

@@ -12,6 +12,7 @@ use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 
 use crate::attempts::GivenBack;
+use crate::dags::{VersionTexts, version_texts};
 use crate::{Store, StoreError};
 
 /// A transaction that looks at runs. Dropped without [`Look::commit`], it changes nothing.
@@ -198,6 +199,49 @@ impl Look {
             None => false,
         };
         Ok(Applied { queued, ended })
+    }
+
+    /// The texts of a version, read within this look.
+    pub async fn version_texts(
+        &mut self,
+        version: DagVersionId,
+    ) -> Result<Option<VersionTexts>, StoreError> {
+        version_texts(&mut *self.tx, version).await
+    }
+
+    /// Tasks of a run that failed before this look, with their last error.
+    pub async fn failed_tasks(
+        &mut self,
+        run: DagRunId,
+    ) -> Result<Vec<(TaskIndex, String)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"select t.task_index, coalesce(a.message, t.reason, '') as "message!"
+            from task_instance t
+            left join attempt a using (dag_run_id, task_index, map_index, attempt)
+            where t.dag_run_id = $1 and t.state = 'f' order by t.task_index"#,
+            run.get()
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|it| (TaskIndex(it.task_index), it.message))
+            .collect())
+    }
+
+    /// A run's name and the commit of its version, for messages.
+    pub async fn run_name(
+        &mut self,
+        run: DagRunId,
+    ) -> Result<Option<(String, Option<String>)>, StoreError> {
+        let row = sqlx::query!(
+            "select r.run_id, v.git_commit from dag_run r join dag_version v using (dag_version_id)
+            where r.dag_run_id = $1",
+            run.get()
+        )
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        Ok(row.map(|it| (it.run_id, it.git_commit)))
     }
 
     /// Makes everything durable.

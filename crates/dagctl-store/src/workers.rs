@@ -83,16 +83,29 @@ impl Store {
         })
     }
 
-    /// Marks workers whose lease ran out. Time is the database's.
-    pub async fn mark_lost_workers(&self) -> Result<Vec<WorkerId>, StoreError> {
+    /// Marks workers whose lease ran out. Time is the database's, and none is marked in the first `lease` after the
+    /// database started: its own outage must not look like everybody's silence.
+    pub async fn mark_lost_workers(&self, lease: Duration) -> Result<Vec<WorkerId>, StoreError> {
         let rows = sqlx::query_scalar!(
             "update worker set lost_at = now()
             where lease_until < now() and lost_at is null and stopped_at is null
-            returning worker_id"
+                and pg_postmaster_start_time() + make_interval(secs => $1) < now()
+            returning worker_id",
+            lease.as_secs_f64()
         )
         .fetch_all(self.pool())
         .await?;
         Ok(rows.into_iter().map(WorkerId).collect())
+    }
+
+    /// Marks every worker lost: for a database that only one process can use, which has just started.
+    pub async fn void_workers(&self) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            "update worker set lost_at = now() where lost_at is null and stopped_at is null"
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
     }
 
     /// Puts back what workers without a lease hold: a new attempt number voids whatever they still report.

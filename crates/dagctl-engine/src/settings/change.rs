@@ -117,7 +117,10 @@ impl Settings {
     }
 
     /// Sets a connection in the database; the answer says what to know about it.
-    pub async fn set_connection(&self, change: ConnectionChange) -> Result<Vec<String>, SettingsError> {
+    pub async fn set_connection(
+        &self,
+        change: ConnectionChange,
+    ) -> Result<Vec<String>, SettingsError> {
         check_name(&change.conn_id)?;
         let saved = self
             .store

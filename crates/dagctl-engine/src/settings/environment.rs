@@ -72,7 +72,11 @@ impl Environment {
     }
 
     /// Adds the names that nobody else defines, spelled by `spell`.
-    pub(super) fn add_to(&self, stacks: &mut BTreeMap<String, Stack>, spell: impl Fn(&str) -> String) {
+    pub(super) fn add_to(
+        &self,
+        stacks: &mut BTreeMap<String, Stack>,
+        spell: impl Fn(&str) -> String,
+    ) {
         for name in self.dagctl.keys().chain(self.airflow.keys()) {
             if !stacks.keys().any(|it| it.to_uppercase() == *name) {
                 stacks.insert(spell(name), self.entries(name));

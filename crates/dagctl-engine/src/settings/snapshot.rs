@@ -16,7 +16,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new(variables: &BTreeMap<String, Stack>, connections: &BTreeMap<String, Stack>) -> Self {
+    pub(super) fn new(
+        variables: &BTreeMap<String, Stack>,
+        connections: &BTreeMap<String, Stack>,
+    ) -> Self {
         let mut snapshot = Self::default();
         for (name, stack) in variables {
             match &stack[0].text {
@@ -37,20 +40,22 @@ impl Snapshot {
             }
         }
         for (conn_id, stack) in connections {
-            let parsed = stack[0]
-                .text
-                .clone()
-                .and_then(|text| Connection::parse(conn_id, text.expose()).map_err(|err| err.to_string()));
+            let parsed = stack[0].text.clone().and_then(|text| {
+                Connection::parse(conn_id, text.expose()).map_err(|err| err.to_string())
+            });
             match parsed {
                 Ok(connection) => {
                     snapshot
                         .secrets
                         .extend(connection.secrets().iter().map(|it| it.expose().to_owned()));
                     for conn_id in spellings(conn_id, stack) {
-                        snapshot.connections.entry(conn_id.clone()).or_insert_with(|| Connection {
-                            conn_id,
-                            ..connection.clone()
-                        });
+                        snapshot
+                            .connections
+                            .entry(conn_id.clone())
+                            .or_insert_with(|| Connection {
+                                conn_id,
+                                ..connection.clone()
+                            });
                     }
                 }
                 Err(problem) => {
@@ -85,7 +90,10 @@ impl Snapshot {
 /// The names under which tasks look for it: as it is, and in both cases where the environment defines it.
 fn spellings(name: &str, stack: &Stack) -> Vec<String> {
     let mut names = vec![name.to_owned()];
-    if matches!(stack[0].source, Source::Environment | Source::AirflowEnvironment) {
+    if matches!(
+        stack[0].source,
+        Source::Environment | Source::AirflowEnvironment
+    ) {
         names.extend([name.to_lowercase(), name.to_uppercase()]);
     }
     names

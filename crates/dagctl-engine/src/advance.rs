@@ -1,0 +1,180 @@
+//! The look: lock a run, load its facts, decide, apply. Safe at any time, any number of times.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use dagctl_core::dag::Dag;
+use dagctl_core::decide::decide;
+use dagctl_core::ids::{DagKey, DagRunId, TaskIndex, WorkerId};
+use dagctl_core::run::Standing;
+use dagctl_core::state::RunState;
+use dagctl_store::plans::{Applied, Ended, LockedRun, Look, NewNotice, Orders};
+
+use crate::Engine;
+use crate::notice_payload::{self, RunFacts};
+
+/// What a look led to, for the hints that follow its commit.
+#[derive(Debug, Default)]
+pub(crate) struct Led {
+    /// Tasks were queued.
+    pub(crate) queued: bool,
+    /// Messages were written.
+    pub(crate) notices: bool,
+    /// A retry was put off.
+    pub(crate) timers: bool,
+    /// DAGs of which a run ended.
+    pub(crate) ended: Vec<DagKey>,
+}
+
+impl Engine {
+    /// Looks at a run and does what its facts call for.
+    pub async fn advance(&self, run: DagRunId) -> anyhow::Result<()> {
+        match self.try_advance(run).await {
+            Ok(led) => {
+                self.follow(led).await;
+                Ok(())
+            }
+            Err(error) => {
+                let set_aside = self
+                    .inner
+                    .store
+                    .look_failed(run, &format!("{error:#}"))
+                    .await
+                    .unwrap_or(false);
+                if set_aside {
+                    tracing::error!(run.id = %run, "Set run {run} aside, it could not be looked at: {error:#}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn try_advance(&self, run: DagRunId) -> anyhow::Result<Led> {
+        let mut led = Led::default();
+        let mut look = self.inner.store.look().await?;
+        self.look_at(&mut look, run, BTreeMap::new(), None, &mut led)
+            .await?;
+        look.commit().await?;
+        Ok(led)
+    }
+
+    /// One run's part of a look; `ended` are its attempts that the look has just given back.
+    pub(crate) async fn look_at(
+        &self,
+        look: &mut Look,
+        run: DagRunId,
+        ended: BTreeMap<TaskIndex, Ended>,
+        worker: Option<WorkerId>,
+        led: &mut Led,
+    ) -> anyhow::Result<()> {
+        let Some(mut locked) = look.run(run).await? else {
+            return Ok(());
+        };
+        if locked.state != RunState::Running {
+            return Ok(());
+        }
+        let dag = self
+            .inner
+            .dags
+            .get_within(look, locked.dag_version_id)
+            .await?;
+        for (task, it) in &ended {
+            let place = usize::try_from(task.get()).context("a task index is never negative")?;
+            let facts = locked
+                .facts
+                .tasks
+                .get_mut(place)
+                .context("the run lacks a task that ended")?;
+            facts.standing = Standing::Ended(it.outcome.clone());
+            facts.attempt = it.row.key.attempt.get();
+        }
+        let plan = decide(&dag, &locked.facts, &mut rand::random::<f64>);
+        let notices = self.notices(look, &dag, &locked, &plan, &ended).await?;
+        let orders = Orders {
+            moves: &plan.moves,
+            ends: plan.ends,
+            ended: &ended,
+            worker,
+            notices: &notices,
+        };
+        let Applied { queued, ended } = look.apply(&locked, &orders).await?;
+        led.queued |= queued > 0;
+        led.notices |= !notices.is_empty();
+        led.timers |= plan
+            .moves
+            .iter()
+            .any(|it| matches!(it.action, dagctl_core::run::Action::Retry { .. }));
+        if ended {
+            tracing::info!(run.id = %run, dag.id = %dag.spec.dag_id, "Run {run} of `{}` ended", dag.spec.dag_id);
+            led.ended.push(locked.dag_key);
+        }
+        Ok(())
+    }
+
+    async fn notices(
+        &self,
+        look: &mut Look,
+        dag: &Dag,
+        locked: &LockedRun,
+        plan: &dagctl_core::run::Plan,
+        ended: &BTreeMap<TaskIndex, Ended>,
+    ) -> anyhow::Result<Vec<NewNotice>> {
+        if plan.notices.is_empty() {
+            return Ok(vec![]);
+        }
+        let earlier = look.failed_tasks(locked.dag_run_id).await?;
+        let (run_id, commit) = look.run_name(locked.dag_run_id).await?.unwrap_or_default();
+        let base_url = self.inner.config.base_url.as_deref();
+        let facts = RunFacts {
+            dag,
+            dag_run_id: locked.dag_run_id,
+            run_id,
+            commit,
+            base_url,
+            plan,
+            ended,
+            earlier: &earlier,
+        };
+        Ok(plan
+            .notices
+            .iter()
+            .map(|it| notice_payload::new_notice(&facts, it))
+            .collect())
+    }
+
+    /// Hints for whoever can go on after a commit.
+    pub(crate) async fn follow(&self, led: Led) {
+        let mut queued = led.queued;
+        for dag in led.ended {
+            match self.inner.store.start_queued(dag).await {
+                Ok(started) => queued |= started > 0,
+                Err(error) => {
+                    tracing::warn!("Queued runs wait for the scheduler's next pass: {error}")
+                }
+            }
+            self.wake().schedule.notify_one();
+        }
+        if queued {
+            self.hint_ready().await;
+        }
+        if led.timers {
+            self.wake().timer.notify_one();
+        }
+        if led.notices {
+            self.wake().notice.notify_one();
+            self.inner
+                .store
+                .hint(dagctl_store::database::Topic::Notice)
+                .await;
+        }
+    }
+
+    /// Tells workers, here and elsewhere, that there are queued tasks.
+    pub(crate) async fn hint_ready(&self) {
+        self.wake().ready.notify_one();
+        self.inner
+            .store
+            .hint(dagctl_store::database::Topic::Ready)
+            .await;
+    }
+}

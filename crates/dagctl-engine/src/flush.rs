@@ -1,0 +1,106 @@
+//! Records what attempts reported: all outcomes at hand in one transaction, each behind its fence.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dagctl_core::ids::{AttemptKey, DagRunId, TaskIndex, WorkerId};
+use dagctl_core::outcome::Outcome;
+use dagctl_store::attempts::PlainSuccess;
+use dagctl_store::plans::Ended;
+
+use crate::Engine;
+use crate::advance::Led;
+
+/// What an attempt reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// Which attempt.
+    pub key: AttemptKey,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether a success is news to somebody besides the tasks that wait for it.
+    pub on_success: OnSuccess,
+}
+
+/// Whether a success calls for more than counting down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnSuccess {
+    /// No: the one statement of the hot path does it all.
+    Plain,
+    /// Yes: somebody wants to be told, so a look decides.
+    Look,
+}
+
+impl Engine {
+    /// Records a batch of reports of one worker and does what they call for. Safe to repeat: what was recorded before
+    /// no longer matches its fence and changes nothing.
+    pub async fn flush(&self, worker: WorkerId, reports: Vec<Report>) -> anyhow::Result<()> {
+        let led = self.try_flush(worker, reports).await?;
+        self.follow(led).await;
+        Ok(())
+    }
+
+    async fn try_flush(&self, worker: WorkerId, reports: Vec<Report>) -> anyhow::Result<Led> {
+        let mut led = Led::default();
+        let mut plain = vec![];
+        let mut others: BTreeMap<AttemptKey, Outcome> = BTreeMap::new();
+        for Report {
+            key,
+            outcome,
+            on_success,
+        } in reports
+        {
+            match (outcome, on_success) {
+                (Outcome::Success { outputs }, OnSuccess::Plain) => {
+                    plain.push(PlainSuccess { key, outputs })
+                }
+                (outcome, _) => {
+                    others.insert(key, outcome);
+                }
+            }
+        }
+        let mut look = self.inner.store.look().await?;
+        let mut to_look_at: BTreeSet<DagRunId> = BTreeSet::new();
+        if !others.is_empty() {
+            // All runs of the batch first, in order: the statement below and the looks after it then never wait for
+            // another batch while they hold a run that it wants.
+            let all: BTreeSet<DagRunId> = plain
+                .iter()
+                .map(|it| it.key.instance.dag_run_id)
+                .chain(others.keys().map(|it| it.instance.dag_run_id))
+                .collect();
+            look.lock(&all.into_iter().collect::<Vec<_>>()).await?;
+        }
+        if !plain.is_empty() {
+            for finished in look.finish(worker, &plain).await? {
+                led.queued |= finished.queued > 0;
+                if finished.needs_look {
+                    to_look_at.insert(finished.dag_run_id);
+                }
+            }
+        }
+        let mut ended: BTreeMap<DagRunId, BTreeMap<TaskIndex, Ended>> = BTreeMap::new();
+        if !others.is_empty() {
+            let keys: Vec<AttemptKey> = others.keys().copied().collect();
+            for row in look.give_back(worker, &keys).await? {
+                if let Some(outcome) = others.remove(&row.key) {
+                    let run = row.key.instance.dag_run_id;
+                    to_look_at.insert(run);
+                    ended
+                        .entry(run)
+                        .or_default()
+                        .insert(row.key.instance.task_index, Ended { row, outcome });
+                }
+            }
+            for key in others.keys() {
+                tracing::info!(run.id = %key.instance.dag_run_id, "Refused the report of an attempt that is no longer this worker's");
+            }
+        }
+        for run in to_look_at {
+            let of_run = ended.remove(&run).unwrap_or_default();
+            self.look_at(&mut look, run, of_run, Some(worker), &mut led)
+                .await?;
+        }
+        look.commit().await?;
+        Ok(led)
+    }
+}

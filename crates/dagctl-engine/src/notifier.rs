@@ -1,0 +1,229 @@
+//! The notifier: sends what stands in the outbox, under a lease, until it has arrived or nobody can know.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dagctl_core::notice;
+use dagctl_core::template::{Context, ContextFacts};
+use dagctl_runner::slack::{self, SlackResult};
+use dagctl_store::database::Topic;
+use dagctl_store::notices::{Doubt, DueNotice, SendResult};
+use serde_json::Value;
+use tokio::time::sleep;
+use tracing::{info, warn};
+
+use crate::Engine;
+use crate::notice_payload;
+use crate::reconcile::Service;
+
+/// How long a send may take before somebody else may try.
+const LEASE: Duration = Duration::from_secs(60);
+/// Slack takes one message a second of a webhook.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// After this a message that could not be delivered stays in the outbox as such.
+const GIVE_UP_AFTER: f64 = 72.0 * 3600.0;
+/// After so many sends that may have arrived, no other is made.
+const MOST_DOUBTFUL: i16 = 2;
+
+/// Sends what stands in the outbox.
+pub struct Notifier {
+    engine: Engine,
+    client: dagctl_runner::http::Client,
+}
+
+impl Notifier {
+    /// A notifier for the engine's database.
+    pub fn new(engine: Engine) -> Self {
+        let client = dagctl_runner::http::client();
+        Self { engine, client }
+    }
+
+    async fn send(&self, notice: &DueNotice) -> SendResult {
+        let (url, payload) = match self.prepare(notice).await {
+            Ok(it) => it,
+            Err(error) => return later(notice, format!("{error:#}"), Doubt::None, None),
+        };
+        match slack::post(&self.client, &url, &payload).await {
+            SlackResult::Sent => SendResult::Sent,
+            SlackResult::RetryAfter(delay) => later(
+                notice,
+                format!("Slack asked us to wait {}s", delay.as_secs()),
+                Doubt::None,
+                Some(delay),
+            ),
+            SlackResult::Retry(error) => later(notice, error, Doubt::None, None),
+            SlackResult::Doubtful(error) if notice.doubtful + 1 >= MOST_DOUBTFUL => {
+                SendResult::Unknown { error }
+            }
+            SlackResult::Doubtful(error) => later(notice, error, Doubt::Some, None),
+            SlackResult::Refused(error) => SendResult::GivenUp { error },
+        }
+    }
+
+    async fn prepare(&self, notice: &DueNotice) -> anyhow::Result<(url::Url, Value)> {
+        let settings = self.engine.settings().snapshot().await?;
+        let notifier = notice_payload::notifier(&notice.payload);
+        let webhook = match &notifier.slack_webhook_conn_id {
+            Some(conn_id) => settings
+                .connections()
+                .get(conn_id)
+                .with_context(|| format!("connection `{conn_id}` is not defined: run `dagctl connections add {conn_id}`"))?
+                .password
+                .as_ref()
+                .map(|it| it.expose().to_owned())
+                .with_context(|| format!("connection `{conn_id}` has no password, where the webhook belongs"))?,
+            None => settings
+                .variables()
+                .get("slack_url")
+                .cloned()
+                .context("Variable `slack_url` is not set: run `dagctl variables set slack_url URL`")?,
+        };
+        let url = slack::webhook_url(&self.engine.config().slack_base_url, &webhook)?;
+        let text = match &notifier.text {
+            Some(template) => self.custom_text(template, notice).await?,
+            None => notice.payload["text"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        Ok((url, notice::payload(&notifier, &text)))
+    }
+
+    /// A notifier's own text. What it cannot say is said by the default one: a message in other words beats none.
+    async fn custom_text(&self, template: &str, notice: &DueNotice) -> anyhow::Result<String> {
+        let error = notice.payload["error"].as_str().unwrap_or_default();
+        let context = self.context(notice).await?;
+        Ok(
+            notice::custom_text(template, &context, error).unwrap_or_else(|problem| {
+                let text = notice.payload["text"].as_str().unwrap_or_default();
+                format!("{text}\n(the notifier's own text could not be made: {problem})")
+            }),
+        )
+    }
+
+    async fn context(&self, notice: &DueNotice) -> anyhow::Result<Context> {
+        let store = self.engine.store();
+        let dag_id = notice.payload["dag_id"].as_str().unwrap_or_default();
+        let run_id = notice.payload["run_id"].as_str().unwrap_or_default();
+        let (dag_key, _) = store.find_dag(dag_id).await?.context("its DAG is gone")?;
+        let run = store
+            .find_run(dag_key, run_id)
+            .await?
+            .context("its run is gone")?;
+        let run = store
+            .run_contexts(&[run])
+            .await?
+            .pop()
+            .context("its run is gone")?;
+        let dag = self
+            .engine
+            .inner
+            .dags
+            .get(store, run.dag_version_id)
+            .await?;
+        let task = notice.payload["task_index"]
+            .as_i64()
+            .and_then(|it| i32::try_from(it).ok())
+            .and_then(|it| dag.task(dagctl_core::ids::TaskIndex(it)));
+        let settings = self.engine.settings().snapshot().await?;
+        Ok(Context::new(ContextFacts {
+            dag_id: dag_id.to_owned(),
+            dag_owner: dag
+                .tasks()
+                .iter()
+                .find_map(|it| it.owner.clone())
+                .unwrap_or_default(),
+            tags: dag.spec.tags.clone(),
+            task_id: task.map(|it| it.task_id.to_string()).unwrap_or_default(),
+            task_owner: task.and_then(|it| it.owner.clone()).unwrap_or_default(),
+            run_id: run.run_id,
+            run_type: run.run_type.name().to_owned(),
+            commit: run.commit.unwrap_or_default(),
+            logical_date: run.logical_at,
+            data_interval_start: run.interval_start,
+            data_interval_end: run.interval_end,
+            timezone: dag.spec.timezone.clone(),
+            params: run.params,
+            outputs: Default::default(),
+            variables: settings.variables().clone(),
+            connections: settings.connections().clone(),
+            run_dir: String::new(),
+            try_number: notice.payload["attempt"]
+                .as_i64()
+                .and_then(|it| i16::try_from(it).ok())
+                .unwrap_or(0),
+        }))
+    }
+}
+
+impl Service for Notifier {
+    fn name(&self) -> &'static str {
+        "notifier"
+    }
+
+    async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
+        for notice in self.engine.store().take_notices(10, LEASE).await? {
+            let result = self.send(&notice).await;
+            match &result {
+                SendResult::Sent => info!("Sent message {}", notice.notice_id),
+                SendResult::Later { error, .. } => {
+                    warn!("Message {} waits: {error}", notice.notice_id)
+                }
+                SendResult::Unknown { error } => warn!(
+                    "Message {} may have arrived twice or not at all: {error}",
+                    notice.notice_id
+                ),
+                SendResult::GivenUp { error } => {
+                    warn!("Message {} was given up: {error}", notice.notice_id)
+                }
+            }
+            if !self.engine.store().settle_notice(&notice, &result).await? {
+                warn!(
+                    "Message {} was taken over by another sender",
+                    notice.notice_id
+                );
+            }
+            sleep(BETWEEN).await;
+        }
+        Ok(self.engine.store().next_notice().await?)
+    }
+}
+
+fn later(notice: &DueNotice, error: String, doubt: Doubt, asked: Option<Duration>) -> SendResult {
+    if notice.age_seconds > GIVE_UP_AFTER {
+        return SendResult::GivenUp { error };
+    }
+    let doublings = u32::try_from(notice.sends.clamp(0, 9)).unwrap_or(0);
+    let pause = Duration::from_secs(1 << doublings).min(Duration::from_secs(300));
+    SendResult::Later {
+        delay: asked.unwrap_or(pause),
+        error,
+        doubt,
+    }
+}
+
+/// Passes other processes' hints on to the services of this one; a poll stands behind each of them.
+pub async fn pass_hints_on(engine: Engine, stop: tokio_util::sync::CancellationToken) {
+    while !stop.is_cancelled() {
+        match engine.store().listen().await {
+            Ok(mut hints) => loop {
+                let hint = tokio::select! {
+                    () = stop.cancelled() => return,
+                    hint = hints.next() => hint,
+                };
+                match hint {
+                    Ok(Some(Topic::Ready)) => engine.wake().ready.notify_one(),
+                    Ok(Some(Topic::Cancel)) => engine.wake().cancel.notify_waiters(),
+                    Ok(Some(Topic::Notice)) => engine.wake().notice.notify_one(),
+                    Ok(None) => (),
+                    Err(_) => break,
+                }
+            },
+            Err(error) => tracing::debug!("Cannot listen for hints: {error}"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => (),
+            () = sleep(Duration::from_secs(2)) => (),
+        }
+    }
+}

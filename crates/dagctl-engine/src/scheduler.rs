@@ -1,0 +1,185 @@
+//! The scheduler: makes the runs that timetables owe, and starts queued ones where there is a place.
+//!
+//! Any number of schedulers may run. None owns a DAG: the watermark and the run's key let one of them win.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dagctl_core::dag::Dag;
+use dagctl_core::params;
+use dagctl_core::schedule::Schedule;
+use dagctl_core::timetable::{Due, DueRun, SkippedCount, Timetable, Watermark};
+use dagctl_store::dags::{KnownDag, ScheduleStep, SkippedIntervals, WatermarkReset};
+use dagctl_store::runs::{NewRun, RunType};
+use jiff::Timestamp;
+use serde_json::Map;
+use tracing::{info, warn};
+
+use crate::Engine;
+use crate::reconcile::Service;
+
+/// Runs made in one look at one DAG at most; the rest follow in the next.
+const RUNS_A_LOOK: usize = 100;
+
+/// Makes the runs that timetables owe.
+pub struct Scheduler {
+    engine: Engine,
+    is_prepared: bool,
+}
+
+impl Scheduler {
+    /// A scheduler for the engine's database.
+    pub fn new(engine: Engine) -> Self {
+        Self {
+            engine,
+            is_prepared: false,
+        }
+    }
+
+    async fn look_at(&self, known: &KnownDag, now: Timestamp) -> anyhow::Result<bool> {
+        let version = known
+            .active_version_id
+            .context("a DAG that is due has a version")?;
+        let dag = self
+            .engine
+            .inner
+            .dags
+            .get(self.engine.store(), version)
+            .await?;
+        let timetable = Timetable::new(&dag.spec);
+        let due = due(&timetable, &dag, known, now);
+        let made_all = due.next_due_at.is_none_or(|it| it > now);
+        let step = ScheduleStep {
+            dag_key: known.dag_key,
+            old_watermark: known.watermark,
+            watermark: due.watermark,
+            next_due_at: due.next_due_at,
+            runs: due
+                .runs
+                .iter()
+                .map(|it| new_run(known, &dag, it))
+                .collect::<anyhow::Result<_>>()?,
+            skipped: due.skipped.map(|it| SkippedIntervals {
+                first: it.first.start,
+                last: it.last.start,
+                count: match it.count {
+                    SkippedCount::Exactly(count) | SkippedCount::AtLeast(count) => {
+                        i32::try_from(count).unwrap_or(i32::MAX)
+                    }
+                },
+                reason: "catchup".to_owned(),
+            }),
+        };
+        let store = self.engine.store().clone();
+        // In a task that nobody cancels: a transaction is never dropped half-way.
+        let taken = tokio::spawn(async move { store.take_schedule_step(&step).await }).await??;
+        if let Some((made, queued)) = taken {
+            if made > 0 {
+                info!(dag.id = %known.dag_id, "Made {made} runs of `{}`", known.dag_id);
+            }
+            if queued > 0 {
+                self.engine.hint_ready().await;
+            }
+        }
+        Ok(made_all)
+    }
+
+    async fn start_queued(&self) -> anyhow::Result<()> {
+        let mut queued = 0;
+        for dag in self.engine.store().dags_with_queued_runs().await? {
+            let store = self.engine.store().clone();
+            queued += tokio::spawn(async move { store.start_queued(dag).await }).await??;
+        }
+        if queued > 0 {
+            self.engine.hint_ready().await;
+        }
+        Ok(())
+    }
+}
+
+impl Service for Scheduler {
+    fn name(&self) -> &'static str {
+        "scheduler"
+    }
+
+    async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
+        let store = self.engine.store();
+        if !self.is_prepared {
+            store.ensure_partitions().await?;
+            self.is_prepared = true;
+        }
+        let (now, due) = store.due_dags().await?;
+        let mut made_all = true;
+        if !due.is_empty() {
+            for known in store
+                .known_dags()
+                .await?
+                .iter()
+                .filter(|it| due.contains(&it.dag_key))
+            {
+                match self.look_at(known, now).await {
+                    Ok(all) => made_all &= all,
+                    // One DAG that cannot be scheduled leaves the others alone.
+                    Err(error) => {
+                        warn!(dag.id = %known.dag_id, "Could not schedule `{}`: {error:#}", known.dag_id)
+                    }
+                }
+            }
+        }
+        self.start_queued().await?;
+        Ok(if made_all {
+            store.next_due().await?
+        } else {
+            Some(Duration::ZERO)
+        })
+    }
+}
+
+fn due(timetable: &Timetable, dag: &Dag, known: &KnownDag, now: Timestamp) -> Due {
+    if matches!(dag.spec.schedule, Schedule::Continuous) {
+        let run = if known.live_runs == 0 {
+            timetable.continuous_due(known.last_ended_at, now)
+        } else {
+            None
+        };
+        // The end of a run wakes the scheduler; the time is for a wake-up that was lost.
+        let again = now.checked_add(Duration::from_secs(5)).ok();
+        return Due {
+            runs: run.into_iter().collect(),
+            skipped: None,
+            watermark: known.watermark,
+            next_due_at: again,
+        };
+    }
+    let watermark = match known.watermark_reset {
+        Some(WatermarkReset::FirstSeen) => Watermark::FirstSeen(known.watermark),
+        Some(WatermarkReset::Unpaused) => Watermark::Unpaused {
+            at: now,
+            watermark: known.watermark,
+        },
+        None => Watermark::Standing(known.watermark),
+    };
+    timetable.due(dag.spec.catchup, &watermark, now, RUNS_A_LOOK)
+}
+
+fn new_run(known: &KnownDag, dag: &Dag, due: &DueRun) -> anyhow::Result<NewRun> {
+    let params = params::fill(&dag.spec.params, &Map::new()).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("its parameters lack defaults: {}", problems.join("; "))
+    })?;
+    Ok(NewRun {
+        dag_key: known.dag_key,
+        dag_version_id: known
+            .active_version_id
+            .context("a DAG that is due has a version")?,
+        run_id: format!("scheduled__{}", due.logical_date),
+        run_type: RunType::Scheduled,
+        logical_at: due.logical_date,
+        interval_start: due.interval.start,
+        interval_end: due.interval.end,
+        params,
+        note: None,
+        triggered_by: None,
+        idempotency: None,
+    })
+}

@@ -1,0 +1,292 @@
+//! The worker: claims queued tasks up to its slots, runs them, reports what became of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dagctl_core::ids::{AttemptKey, DagRunId, WorkerId};
+use dagctl_core::outcome::Outcome;
+use dagctl_runner::{StopReason, Stopper};
+use dagctl_store::attempts::Claim;
+use dagctl_store::workers::{Heartbeat, NewWorker};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+use crate::Engine;
+use crate::flush::Report;
+
+mod attempt;
+
+/// How long before the end of a lease that could not be renewed everything under way is stopped.
+const KILL_MARGIN: Duration = Duration::from_secs(3);
+
+/// One worker process at work.
+struct Worker {
+    engine: Engine,
+    id: WorkerId,
+    running: Mutex<HashMap<AttemptKey, Stopper>>,
+    /// A slot became free, or the last attempt ended.
+    freed: Notify,
+    reports: mpsc::UnboundedSender<Report>,
+    attempts: TaskTracker,
+    /// The lease is gone: nothing of this worker counts any more.
+    lost: CancellationToken,
+}
+
+/// Works until `stop`, then drains: no new claims, attempts end within `drain_timeout`, the rest is handed back.
+/// `hurry` ends the drain at once.
+pub async fn work(engine: Engine, stop: CancellationToken, hurry: CancellationToken) {
+    while !stop.is_cancelled() {
+        let Some(id) = register(&engine, &stop).await else {
+            return;
+        };
+        info!(worker.id = %id, "Worker {id} takes tasks, up to {} at once", engine.config().slots);
+        work_as(&engine, id, &stop, &hurry).await;
+    }
+}
+
+async fn register(engine: &Engine, stop: &CancellationToken) -> Option<WorkerId> {
+    let config = engine.config();
+    let new = NewWorker {
+        name: config.worker_name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        slots: i32::from(config.slots),
+        lease: config.lease,
+    };
+    while !stop.is_cancelled() {
+        match engine.store().register_worker(&new).await {
+            Ok(id) => return Some(id),
+            Err(error) => warn!("Worker could not enter itself, next try in a second: {error}"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => (),
+            () = sleep(Duration::from_secs(1)) => (),
+        }
+    }
+    None
+}
+
+async fn work_as(
+    engine: &Engine,
+    id: WorkerId,
+    stop: &CancellationToken,
+    hurry: &CancellationToken,
+) {
+    let (reports, inbox) = mpsc::unbounded_channel();
+    let worker = Arc::new(Worker {
+        engine: engine.clone(),
+        id,
+        running: Mutex::default(),
+        freed: Notify::new(),
+        reports,
+        attempts: TaskTracker::new(),
+        lost: CancellationToken::new(),
+    });
+    let flusher = tokio::spawn(flush_reports(
+        engine.clone(),
+        id,
+        inbox,
+        worker.lost.clone(),
+    ));
+    let beating = CancellationToken::new();
+    let heart = tokio::spawn(worker.clone().keep_lease(beating.clone()));
+
+    worker.claim_until(stop).await;
+    worker.drain(hurry).await;
+
+    let is_lost = worker.lost.is_cancelled();
+    drop(worker);
+    // The last sender is gone: the flusher records what is left and ends.
+    if flusher.await.is_err() {
+        error!("The flusher of worker {id} ended badly");
+    }
+    beating.cancel();
+    let _ = heart.await;
+    if !is_lost && let Err(error) = engine.store().worker_stopped(id).await {
+        warn!("Worker {id} could not sign off, its lease will run out: {error}");
+    }
+}
+
+impl Worker {
+    async fn claim_until(self: &Arc<Self>, stop: &CancellationToken) {
+        let poll = self.engine.config().poll;
+        while !stop.is_cancelled() && !self.lost.is_cancelled() {
+            let slots = usize::from(self.engine.config().slots);
+            let free = slots.saturating_sub(self.under_way());
+            let mut claimed = 0;
+            if free > 0 {
+                match self.claim(free).await {
+                    Ok(claims) => {
+                        claimed = claims.len();
+                        for claim in claims {
+                            self.clone().start(claim);
+                        }
+                    }
+                    Err(error) => {
+                        warn!("Could not look for tasks: {error:#}");
+                        sleep(Duration::from_millis(200)).await;
+                    }
+                }
+            }
+            if free > 0 && claimed == free {
+                continue;
+            }
+            let pause = poll.mul_f64(0.75 + rand::random::<f64>() / 2.0);
+            tokio::select! {
+                () = stop.cancelled() => (),
+                () = self.lost.cancelled() => (),
+                () = self.freed.notified() => (),
+                _ = timeout(pause, self.engine.wake().ready.notified()) => (),
+            }
+        }
+    }
+
+    /// Claims in a task of its own: a claim that is dropped half-way would be held by nobody until the lease ends.
+    async fn claim(&self, free: usize) -> anyhow::Result<Vec<Claim>> {
+        let (store, id) = (self.engine.store().clone(), self.id);
+        Ok(tokio::spawn(async move { store.claim(id, free).await }).await??)
+    }
+
+    fn start(self: Arc<Self>, claim: Claim) {
+        let (stopper, stop) = dagctl_runner::stop::channel();
+        self.lock().insert(claim.key, stopper);
+        let tracker = self.attempts.clone();
+        tracker.spawn(async move {
+            let key = claim.key;
+            // A task of its own, so that a panic ends this attempt and nothing else.
+            let (engine, id) = (self.engine.clone(), self.id);
+            let outcome =
+                tokio::spawn(async move { attempt::run(&engine, id, claim, stop).await }).await;
+            let (outcome, on_success) = outcome.unwrap_or_else(|panic| attempt::panicked(&panic));
+            let _ = self.reports.send(Report {
+                key,
+                outcome,
+                on_success,
+            });
+            self.lock().remove(&key);
+            self.freed.notify_one();
+        });
+    }
+
+    async fn keep_lease(self: Arc<Self>, stop: CancellationToken) {
+        let config = self.engine.config().clone();
+        let weak = Arc::downgrade(&self);
+        let (engine, id, lost) = (self.engine.clone(), self.id, self.lost.clone());
+        drop(self);
+        let mut renewed = Instant::now();
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(config.heartbeat) => (),
+                () = engine.wake().cancel.notified() => (),
+            }
+            let asked = Instant::now();
+            let margin = KILL_MARGIN.min(config.lease / 4);
+            let patience = (renewed + config.lease)
+                .duration_since(asked)
+                .saturating_sub(margin);
+            let beat = timeout(
+                patience,
+                engine.inner.heartbeat_store.heartbeat(id, config.lease),
+            )
+            .await;
+            let Some(worker) = weak.upgrade() else {
+                // Only the last flush is still under way; the lease is renewed until it is done.
+                if matches!(beat, Ok(Ok(Heartbeat::Lost))) {
+                    lost.cancel();
+                    return;
+                }
+                renewed = asked;
+                continue;
+            };
+            match beat {
+                Ok(Ok(Heartbeat::Alive { cancelled })) => {
+                    renewed = asked;
+                    worker.cancel(&cancelled);
+                }
+                Ok(Ok(Heartbeat::Lost)) => return worker.lose("the reaper took it"),
+                Ok(Err(error)) if renewed.elapsed() + margin < config.lease => {
+                    warn!("Heartbeat of worker {id} failed: {error}");
+                }
+                Ok(Err(_)) | Err(_) => return worker.lose("it could not be renewed in time"),
+            }
+        }
+    }
+
+    fn cancel(&self, runs: &[(DagRunId, String)]) {
+        for (key, stopper) in self.lock().iter() {
+            if let Some((_, by)) = runs.iter().find(|(run, _)| *run == key.instance.dag_run_id) {
+                stopper.stop(StopReason::Cancelled { by: by.clone() });
+            }
+        }
+    }
+
+    /// Without its lease a worker's attempts belong to others: they must be dead before they are started again.
+    fn lose(&self, why: &str) {
+        warn!(worker.id = %self.id, "Worker {} lost its lease, {why}; stopping what it runs", self.id);
+        self.lost.cancel();
+        for stopper in self.lock().values() {
+            stopper.stop(StopReason::Fenced);
+        }
+    }
+
+    async fn drain(&self, hurry: &CancellationToken) {
+        self.attempts.close();
+        if !self.lost.is_cancelled() {
+            tokio::select! {
+                () = self.attempts.wait() => (),
+                () = sleep(self.engine.config().drain_timeout) => (),
+                () = hurry.cancelled() => (),
+                () = self.lost.cancelled() => (),
+            }
+            for stopper in self.lock().values() {
+                stopper.stop(StopReason::Drain);
+            }
+        }
+        self.attempts.wait().await;
+    }
+
+    fn under_way(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptKey, Stopper>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Records reports: whatever came in while the last batch was on its way is the next batch. A batch that the database
+/// did not take is sent again until it is taken or the lease is gone; what it took before is refused by its fence.
+async fn flush_reports(
+    engine: Engine,
+    id: WorkerId,
+    mut inbox: mpsc::UnboundedReceiver<Report>,
+    lost: CancellationToken,
+) {
+    let mut batch = vec![];
+    while inbox.recv_many(&mut batch, 500).await > 0 {
+        let reports: Vec<Report> = batch
+            .drain(..)
+            .filter(|it| !is_fenced(&it.outcome))
+            .collect();
+        let mut pause = Duration::from_millis(50);
+        while !lost.is_cancelled() && !reports.is_empty() {
+            // In a task that nobody cancels: a transaction is never dropped half-way.
+            let (engine, reports) = (engine.clone(), reports.clone());
+            match tokio::spawn(async move { engine.flush(id, reports).await }).await {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => warn!("Results of worker {id} wait for the database: {error:#}"),
+                Err(panic) => error!("Recording results panicked: {panic}"),
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+}
+
+fn is_fenced(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Failed(failure) if failure.kind == dagctl_core::outcome::FailureKind::Fenced)
+}

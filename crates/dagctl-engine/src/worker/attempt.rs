@@ -1,0 +1,206 @@
+//! One attempt: gathers what the task needs to know, runs it, carries its log into the store.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use dagctl_core::dag::{Dag, Task};
+use dagctl_core::ids::{TaskIndex, WorkerId};
+use dagctl_core::operator::Operator;
+use dagctl_core::outcome::{Failure, FailureKind, Outcome};
+use dagctl_core::template::{Context, ContextFacts};
+use dagctl_runner::{CleanUp, Log, LogLimits, LogLine, Stop, Stream};
+use dagctl_store::attempts::Claim;
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio::task::JoinError;
+
+use crate::Engine;
+use crate::flush::OnSuccess;
+use crate::log_writer::write_log;
+
+/// Lines on their way to the store; a task that writes faster waits.
+const LINES_AT_HAND: usize = 4096;
+
+/// Runs a claimed attempt to its end.
+pub(super) async fn run(
+    engine: &Engine,
+    worker: WorkerId,
+    claim: Claim,
+    stop: Stop,
+) -> (Outcome, OnSuccess) {
+    match try_run(engine, worker, &claim, stop).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            let failure = Failure::new(
+                FailureKind::Connect,
+                format!("the worker could not prepare the task: {error:#}"),
+            );
+            (failure.into(), OnSuccess::Look)
+        }
+    }
+}
+
+/// What is reported of an attempt whose task panicked: a defect of dagctl, which ends this attempt alone.
+pub(super) fn panicked(panic: &JoinError) -> (Outcome, OnSuccess) {
+    let failure = Failure::new(
+        FailureKind::Internal,
+        format!("dagctl panicked while it ran this task: {panic}"),
+    );
+    (failure.into(), OnSuccess::Look)
+}
+
+async fn try_run(
+    engine: &Engine,
+    worker: WorkerId,
+    claim: &Claim,
+    stop: Stop,
+) -> anyhow::Result<(Outcome, OnSuccess)> {
+    let dag = engine
+        .inner
+        .dags
+        .get(engine.store(), claim.dag_version_id)
+        .await?;
+    let index = claim.key.instance.task_index;
+    let task = dag
+        .task(index)
+        .with_context(|| format!("the DAG has no task number {index}"))?;
+    let on_success = if task.on_success_callback.is_empty() {
+        OnSuccess::Plain
+    } else {
+        OnSuccess::Look
+    };
+    if matches!(task.operator, Operator::Empty) && task.run_if.is_none() {
+        return Ok((Outcome::success(), on_success));
+    }
+    let attempt = prepare(engine, claim, &dag, task).await?;
+
+    let (sender, lines) = mpsc::channel(LINES_AT_HAND);
+    let writer = tokio::spawn(write_log(engine.store().clone(), claim.key, lines));
+    let tries = task.retry.retries.saturating_add(1);
+    let number = claim.key.attempt;
+    say(
+        &sender,
+        format!(
+            "Attempt {number} of `{}` ({}), {tries} allowed, on worker {worker}",
+            task.task_id,
+            task.operator.name()
+        ),
+    )
+    .await;
+    let log = Log::new(sender.clone(), LogLimits::default());
+    let outcome = dagctl_runner::run(attempt, log, stop).await;
+    say(&sender, last_words(&outcome)).await;
+    drop(sender);
+    writer.await.context("the log's writer panicked")?;
+    Ok((outcome, on_success))
+}
+
+async fn prepare(
+    engine: &Engine,
+    claim: &Claim,
+    dag: &Dag,
+    task: &Task,
+) -> anyhow::Result<dagctl_runner::Attempt> {
+    let instance = claim.key.instance;
+    let run = engine
+        .store()
+        .run_contexts(&[instance.dag_run_id])
+        .await?
+        .pop()
+        .with_context(|| format!("run {} is gone", instance.dag_run_id))?;
+    let settings = engine.settings().snapshot().await?;
+    let ancestors: Vec<TaskIndex> = dag.ancestors(instance.task_index);
+    let outputs = engine
+        .store()
+        .outputs(instance.dag_run_id, &ancestors)
+        .await?;
+    // Every task upstream has an entry, so that a missing key is told apart from a missing task.
+    let outputs: BTreeMap<_, _> = ancestors
+        .iter()
+        .filter_map(|it| {
+            Some((
+                dag.task(*it)?.task_id.to_string(),
+                outputs.get(it).cloned().unwrap_or_default(),
+            ))
+        })
+        .collect();
+    let config = engine.config();
+    let run_dir = config.runs_folder.join(instance.dag_run_id.to_string());
+    let dag_dir = config
+        .dags_folder
+        .join(&dag.spec.file)
+        .parent()
+        .map_or_else(|| config.dags_folder.clone(), Into::into);
+    let facts = ContextFacts {
+        dag_id: dag.spec.dag_id.to_string(),
+        dag_owner: dag
+            .tasks()
+            .iter()
+            .find_map(|it| it.owner.clone())
+            .unwrap_or_default(),
+        tags: dag.spec.tags.clone(),
+        task_id: task.task_id.to_string(),
+        task_owner: task.owner.clone().unwrap_or_default(),
+        run_id: run.run_id.clone(),
+        run_type: run.run_type.name().to_owned(),
+        commit: run.commit.unwrap_or_default(),
+        logical_date: run.logical_at,
+        data_interval_start: run.interval_start,
+        data_interval_end: run.interval_end,
+        timezone: dag.spec.timezone.clone(),
+        params: run.params,
+        outputs,
+        variables: settings.variables().clone(),
+        connections: settings.connections().clone(),
+        run_dir: run_dir.to_string_lossy().into_owned(),
+        try_number: claim.key.attempt.get(),
+    };
+    Ok(dagctl_runner::Attempt {
+        dag_id: dag.spec.dag_id.clone(),
+        task_id: task.task_id.clone(),
+        run_id: run.run_id,
+        attempt: claim.key.attempt,
+        idempotency_key: format!(
+            "{}-{}-{}-{}",
+            instance.dag_run_id, instance.task_index, instance.map_index, claim.epoch
+        ),
+        operator: task.operator.clone(),
+        run_if: task.run_if.clone(),
+        context: Context::new(facts),
+        connections: settings.connections().clone(),
+        run_dir,
+        dag_dir,
+        execution_timeout: task.execution_timeout,
+        secrets: settings.secrets().to_vec(),
+        clean_up: CleanUp::default(),
+    })
+}
+
+async fn say(sender: &mpsc::Sender<LogLine>, text: String) {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a log line bears the worker's own clock"
+    )]
+    let at = Timestamp::now();
+    for text in text.lines() {
+        // Nobody listens only when the writer panicked, which is said elsewhere.
+        let _ = sender
+            .send(LogLine {
+                at,
+                stream: Stream::Task,
+                text: text.to_owned(),
+            })
+            .await;
+    }
+}
+
+fn last_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Success { .. } => "Succeeded".to_owned(),
+        Outcome::Skipped { reason } => format!("Skipped: {reason}"),
+        Outcome::HandedBack => "Handed back: the worker is shutting down".to_owned(),
+        Outcome::Failed(failure) => {
+            format!("Failed ({}): {}", failure.kind.code(), failure.message)
+        }
+    }
+}
