@@ -2,8 +2,17 @@
 
 mod diagnostic;
 mod folder;
+mod glob;
 mod ignore;
+mod layers;
+mod lint;
+mod nearest;
 mod parse;
+mod reader;
+mod sources;
+mod text;
+mod vocabulary;
+mod yaml;
 
 pub use diagnostic::{Code, Color, Diagnostic, Severity, Span};
 pub use folder::{FolderLoad, LoadedDag, Loader};

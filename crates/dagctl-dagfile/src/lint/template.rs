@@ -1,0 +1,57 @@
+//! Templates and expressions: names, filters and syntax, as far as they can be seen without a run.
+
+use dagctl_core::template::{self, Scope};
+
+use super::{Job, Names};
+use crate::diagnostic::Code;
+use crate::parse::{Draft, ancestors};
+use crate::sources::Session;
+
+/// Whether nothing is wrong with the template.
+pub(super) fn check(
+    session: &mut Session<'_>,
+    job: &Job,
+    params: Option<&[String]>,
+    drafts: &[Draft],
+) -> bool {
+    let source = &job.text.value;
+    let upstream = || match job.task {
+        Some(task) => ancestors(drafts, task)
+            .into_iter()
+            .map(|it| drafts[it].task_id.clone())
+            .collect(),
+        None => vec![],
+    };
+    let scope = Scope {
+        params: params.map(<[String]>::to_vec),
+        tasks: if source.contains("outputs") {
+            upstream()
+        } else {
+            vec![]
+        },
+        staging: job.names == Names::Staging,
+        response: job.names == Names::Response,
+        error: job.names == Names::Error,
+    };
+    let problems = template::check(source, job.form, &scope);
+    for problem in &problems {
+        let place = job.text.locate(session.sources, problem.range.clone());
+        let diagnostic = session.report(Code::BadTemplate, place, &problem.message);
+        if let Some(hint) = &problem.hint {
+            diagnostic.hint(hint);
+        }
+    }
+    if job.is_sql && problems.is_empty() {
+        for range in template::raw_sql_values(source) {
+            let place = job.text.locate(session.sources, range);
+            session
+                .report(
+                    Code::SqlSplice,
+                    place,
+                    "a value is written into the SQL as it is",
+                )
+                .hint("bind it: `:name` here and `parameters: {name: …}`; for a table's or column's name add `| ident`");
+        }
+    }
+    problems.is_empty()
+}

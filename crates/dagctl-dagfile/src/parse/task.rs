@@ -1,0 +1,375 @@
+//! Tasks: the fields of every operator, and expansions unfolded.
+
+use std::collections::HashMap;
+
+use dagctl_core::dag::{Task, TriggerRule};
+use dagctl_core::ids::{DEFAULT_POOL, PoolName, TaskId};
+use dagctl_core::operator::Operator;
+use dagctl_core::retry::{RetryOn, RetryPolicy};
+
+use super::defaults::Defaults;
+use super::expansion::{self, Member, Replacements};
+use super::graph::{Directory, Draft};
+use super::{callback, operator};
+use crate::diagnostic::Code;
+use crate::layers::Layers;
+use crate::lint::Names;
+use crate::reader::Choice;
+use crate::sources::{FileId, Place, Session};
+use crate::text::Text;
+use crate::yaml::{Node, Yaml};
+
+/// The most tasks of a DAG.
+pub(super) const MAX_TASKS: usize = 5_000;
+
+const TRIGGER_RULES: Choice<'_, TriggerRule> = Choice {
+    works: &[
+        ("all_success", TriggerRule::AllSuccess),
+        ("all_done", TriggerRule::AllDone),
+        ("one_failed", TriggerRule::OneFailed),
+    ],
+    not_yet: &[
+        "all_failed",
+        "all_skipped",
+        "all_done_min_one_success",
+        "all_done_setup_success",
+        "one_done",
+        "one_success",
+        "none_failed",
+        "none_failed_min_one_success",
+        "none_skipped",
+        "always",
+    ],
+};
+
+/// A task of the file, or one member of its expansion.
+pub(super) struct Site<'n> {
+    pub(super) file: FileId,
+    /// The key under `tasks`.
+    pub(super) place: Place,
+    pub(super) task_id: String,
+    /// The task's own fields, references replaced.
+    pub(super) node: &'n Node,
+    pub(super) replacements: &'n Replacements,
+    /// The DAG's `default_args`.
+    pub(super) default_args: Option<&'n Node>,
+    pub(super) folders: &'n [Defaults],
+}
+
+impl<'n> Site<'n> {
+    /// The fields that apply to an operator, the task's own first.
+    pub(super) fn layers(&self, operator: &str) -> Layers<'n> {
+        let mut layers = Layers::default();
+        layers.push(self.node);
+        if let Some(it) = self.default_args {
+            layers.push(it);
+        }
+        for folder in self.folders {
+            let defaults = [folder.of_operator(operator), folder.of_tasks()];
+            for it in defaults.into_iter().flatten() {
+                layers.push(it);
+            }
+        }
+        layers
+    }
+
+    /// For "… needs the field …".
+    pub(super) fn what(&self) -> String {
+        format!("task `{}`", self.task_id)
+    }
+}
+
+/// A task of the file before it is read.
+struct Planned {
+    task_id: String,
+    place: Place,
+    node: Node,
+    replacements: Replacements,
+}
+
+/// Reads every task; `depends_on` is looked up when all names are known.
+pub(super) fn read_all(
+    session: &mut Session<'_>,
+    file: FileId,
+    root: &Node,
+    folders: &[Defaults],
+) -> Vec<Draft> {
+    let mut directory = Directory::default();
+    let planned = plan(session, file, root, &mut directory);
+    let default_args = root.get("default_args").map(|it| &it.value);
+    let mut drafts = vec![];
+    for (at, it) in planned.iter().enumerate() {
+        session.task = Some(at);
+        let site = Site {
+            file,
+            place: it.place,
+            task_id: it.task_id.clone(),
+            node: &it.node,
+            replacements: &it.replacements,
+            default_args,
+            folders,
+        };
+        drafts.push(read(session, &site, &directory));
+    }
+    session.task = None;
+    let names: Vec<_> = planned.into_iter().map(|it| it.task_id).collect();
+    for draft in &mut drafts {
+        if let Some(task) = &mut draft.task {
+            let ids = draft
+                .upstream
+                .iter()
+                .map(|(at, _)| TaskId::new(names[*at].clone()));
+            // A name that is none has been reported, and leaves no DAG.
+            task.depends_on = ids.filter_map(Result::ok).collect();
+        }
+    }
+    drafts
+}
+
+fn plan(
+    session: &mut Session<'_>,
+    file: FileId,
+    root: &Node,
+    directory: &mut Directory,
+) -> Vec<Planned> {
+    let Some(tasks) = root.get("tasks") else {
+        return vec![];
+    };
+    if matches!(tasks.value.value, Yaml::List(_)) {
+        session
+            .report(
+                Code::WrongType,
+                tasks.key_place,
+                "`tasks` must be a map of names to tasks, not a list",
+            )
+            .hint("write each task as `name:` with its fields below, without `-`");
+        return vec![];
+    }
+    let none = tasks.value.entries().is_empty() && !matches!(tasks.value.value, Yaml::Broken);
+    if none && (matches!(tasks.value.value, Yaml::Null) || session.is_map(&tasks.value, "tasks")) {
+        session.report(
+            Code::MissingField,
+            tasks.key_place,
+            "a DAG needs at least one task",
+        );
+    }
+    let mut planned: Vec<Planned> = vec![];
+    let mut seen: HashMap<String, Place> = HashMap::new();
+    for entry in tasks.value.entries() {
+        let members = match entry.value.get("for_each") {
+            Some(it) if !matches!(it.value.value, Yaml::Null) => {
+                expansion::read(session, file, &it.value)
+            }
+            Some(_) | None => Some(vec![Member::default()]),
+        };
+        let Some(members) = members else {
+            directory.add_broken(&entry.key);
+            continue;
+        };
+        for member in members {
+            let task_id = match member.name.as_str() {
+                "" => entry.key.clone(),
+                name => format!("{}.{name}", entry.key),
+            };
+            if let Err(error) = TaskId::new(task_id.clone()) {
+                session.report(Code::BadName, entry.key_place, error.to_string());
+            }
+            if let Some(first) = seen.insert(task_id.clone(), entry.key_place) {
+                let note = format!("the first stands at {}", session.position(first));
+                session
+                    .report(
+                        Code::DuplicateTask,
+                        entry.key_place,
+                        format!("two tasks are called `{task_id}`"),
+                    )
+                    .note(note);
+                continue;
+            }
+            if planned.len() == MAX_TASKS {
+                let message = format!("more than {MAX_TASKS} tasks");
+                session.report(Code::TooMany, entry.key_place, message);
+                return planned;
+            }
+            directory.add(&task_id, planned.len());
+            if !member.name.is_empty() {
+                directory.add(&entry.key, planned.len());
+            }
+            planned.push(Planned {
+                task_id,
+                place: entry.key_place,
+                node: member.replacements.node(&entry.value),
+                replacements: member.replacements,
+            });
+        }
+    }
+    planned
+}
+
+fn read(session: &mut Session<'_>, site: &Site<'_>, directory: &Directory) -> Draft {
+    let operator = operator::read(session, site);
+    let layers = site.layers(operator::name(site.node).unwrap_or_default());
+    let upstream = upstream(session, site, directory);
+    let task = common(session, site, &layers, operator);
+    Draft {
+        task_id: site.task_id.clone(),
+        place: site.place,
+        upstream,
+        task,
+    }
+}
+
+fn upstream(
+    session: &mut Session<'_>,
+    site: &Site<'_>,
+    directory: &Directory,
+) -> Vec<(usize, Place)> {
+    let Some(entry) = site.node.get("depends_on") else {
+        return vec![];
+    };
+    let mut all: Vec<(usize, Place)> = vec![];
+    for name in session.texts(&entry.value, "depends_on") {
+        for it in directory.find(session, &site.task_id, &name.value, name.place) {
+            if !all.iter().any(|(at, _)| *at == it.0) {
+                all.push(it);
+            }
+        }
+    }
+    all
+}
+
+fn common(
+    session: &mut Session<'_>,
+    site: &Site<'_>,
+    layers: &Layers<'_>,
+    operator: Option<Operator>,
+) -> Option<Task> {
+    let retry = retry(session, layers, operator.as_ref());
+    let trigger_rule = layers.read(session, "trigger_rule", |session, node, field| {
+        session.choice(node, field, &TRIGGER_RULES)
+    });
+    let run_if = layers.read(session, "run_if", |session, node, field| {
+        expression(session, node, field, Names::None)
+    });
+    let execution_timeout = layers.read(session, "execution_timeout", Session::duration);
+    let pool = layers
+        .read(session, "pool", |session, node, field| {
+            let text = session.filled(node, field)?;
+            match PoolName::new(text.value) {
+                Ok(it) => Some(it),
+                Err(error) => {
+                    let message = format!("`{field}`: {error}");
+                    session.report(Code::BadName, text.place, message);
+                    None
+                }
+            }
+        })
+        .or_else(|| PoolName::new(DEFAULT_POOL).ok());
+    let priority_weight = layers.read(session, "priority_weight", |session, node, field| {
+        session.whole(node, field, i64::from(i32::MIN))
+    });
+    let on_failure = layers.read(session, "on_failure_callback", callback::read);
+    let on_success = layers.read(session, "on_success_callback", callback::read);
+    let owner = layers.read(session, "owner", Session::string);
+    let doc_md = layers.read(session, "doc_md", Session::string);
+    Some(Task {
+        task_id: TaskId::new(site.task_id.clone()).ok()?,
+        operator: operator?,
+        depends_on: vec![],
+        trigger_rule: trigger_rule.unwrap_or_default(),
+        run_if,
+        retry,
+        execution_timeout,
+        pool: pool?,
+        priority_weight: priority_weight.unwrap_or(1),
+        on_failure_callback: on_failure.unwrap_or_default(),
+        on_success_callback: on_success.unwrap_or_default(),
+        owner,
+        doc_md,
+    })
+}
+
+fn retry(
+    session: &mut Session<'_>,
+    layers: &Layers<'_>,
+    operator: Option<&Operator>,
+) -> RetryPolicy {
+    let mut policy = RetryPolicy::default();
+    if let Some(Operator::Shell(_)) = operator {
+        policy.retry_on = vec![RetryOn::Any];
+    }
+    if let Some(it) = layers.read(session, "retries", |session, node, field| {
+        session.whole(node, field, 0)
+    }) {
+        policy.retries = it;
+    }
+    if let Some(it) = layers.read(session, "retry_delay", Session::duration) {
+        policy.retry_delay = it;
+    }
+    if let Some(it) = layers.read(session, "retry_exponential_backoff", Session::boolean) {
+        policy.exponential_backoff = it;
+    }
+    policy.max_retry_delay = layers.read(session, "max_retry_delay", Session::duration);
+    if let Some(entry) = layers.get("retry_on") {
+        let words = session.texts(&entry.value, "retry_on");
+        policy.retry_on = words
+            .iter()
+            .filter_map(|it| retry_on(session, it))
+            .collect();
+    }
+    policy
+}
+
+fn retry_on(session: &mut Session<'_>, word: &Text) -> Option<RetryOn> {
+    let parsed = RetryOn::parse(&word.value);
+    if parsed.is_none() {
+        let words = ["transient", "any", "timeout", "connect", "check"];
+        let hint = match crate::nearest::nearest(&word.value, words) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "it may be {}, or such as `http_429`, `http_5xx`, `sqlstate_40`, `exit_75`",
+                crate::vocabulary::list(&words)
+            ),
+        };
+        session
+            .report(
+                Code::BadValue,
+                word.place,
+                format!("`{}` is no kind of failure", word.value),
+            )
+            .hint(hint);
+    }
+    parsed
+}
+
+/// An expression, which is the inside of a `{{ }}`.
+pub(super) fn expression(
+    session: &mut Session<'_>,
+    node: &Node,
+    field: &str,
+    names: Names,
+) -> Option<String> {
+    let text = match &node.value {
+        // `run_if: false` is an expression as well.
+        Yaml::Scalar(it) => Text::of_scalar(it, node.place),
+        Yaml::Broken | Yaml::Null | Yaml::List(_) | Yaml::Map(_) => {
+            session.wrong_type(node, field, "an expression");
+            return None;
+        }
+    };
+    let trimmed = text.value.trim();
+    if let Some(inner) = trimmed
+        .strip_prefix("{{")
+        .and_then(|it| it.strip_suffix("}}"))
+    {
+        session
+            .report(
+                Code::BadTemplate,
+                text.place,
+                format!("`{field}` is an expression, not a template"),
+            )
+            .hint(format!("leave out the braces: `{field}: {}`", inner.trim()));
+        return None;
+    }
+    session.lint_expression(&text, names);
+    Some(text.value)
+}

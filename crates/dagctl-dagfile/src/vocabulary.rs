@@ -1,0 +1,532 @@
+//! Which fields there are, which do not work yet, and what others call them.
+
+use crate::nearest::nearest;
+
+/// DAG-level fields that work.
+pub(crate) const DAG: &[&str] = &[
+    "dag_id",
+    "description",
+    "doc_md",
+    "tags",
+    "schedule",
+    "timezone",
+    "start_date",
+    "end_date",
+    "catchup",
+    "max_active_runs",
+    "max_active_tasks",
+    "params",
+    "default_args",
+    "on_failure_callback",
+    "on_success_callback",
+    "is_paused_upon_creation",
+    "tasks",
+];
+
+/// DAG-level fields of the language that do not work yet.
+pub(crate) const DAG_NOT_YET: &[&str] = &[
+    "dagrun_timeout",
+    "dagrun_retries",
+    "dagrun_retry_delay",
+    "max_consecutive_failed_dag_runs",
+    "deadline",
+];
+
+/// Task fields of every operator that work.
+pub(crate) const TASK: &[&str] = &[
+    "operator",
+    "depends_on",
+    "trigger_rule",
+    "retries",
+    "retry_delay",
+    "retry_exponential_backoff",
+    "max_retry_delay",
+    "retry_on",
+    "execution_timeout",
+    "pool",
+    "priority_weight",
+    "run_if",
+    "on_failure_callback",
+    "on_success_callback",
+    "owner",
+    "doc_md",
+    "for_each",
+];
+
+/// Task fields of every operator that do not work yet.
+pub(crate) const TASK_NOT_YET: &[&str] = &[
+    "pool_slots",
+    "weight_rule",
+    "queue",
+    "depends_on_past",
+    "wait_for_downstream",
+    "max_active_tis_per_dag",
+    "max_active_tis_per_dagrun",
+    "allow_failure",
+    "on_retry_callback",
+    "on_skipped_callback",
+    "expand",
+    "group",
+    "teardown",
+    "reads",
+    "writes",
+];
+
+/// Fields that name or place one task, and therefore are no defaults.
+pub(crate) const ONE_TASK_ONLY: &[&str] = &["operator", "depends_on", "for_each"];
+
+/// An operator's own fields.
+pub(crate) struct OperatorFields {
+    pub(crate) name: &'static str,
+    pub(crate) works: &'static [&'static str],
+    pub(crate) not_yet: &'static [&'static str],
+}
+
+/// What a `config` file may hold.
+pub(crate) const CONFIG: &[&str] = &[
+    "schema",
+    "table",
+    "main_sql",
+    "primary_key",
+    "input_check",
+    "output_check",
+    "allow_empty",
+    "swap",
+    "keep_versions",
+];
+
+/// The operators that work.
+pub(crate) const OPERATORS: &[OperatorFields] = &[
+    OperatorFields {
+        name: "empty",
+        works: &[],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "sql",
+        works: &["conn_id", "sql", "parameters", "autocommit", "fetch"],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "sql_check",
+        works: &["conn_id", "sql", "parameters", "count", "max_count", "equals"],
+        not_yet: &["autocommit", "fetch"],
+    },
+    OperatorFields {
+        name: "build_table",
+        works: &[
+            "conn_id",
+            "config",
+            "schema",
+            "table",
+            "main_sql",
+            "primary_key",
+            "input_check",
+            "output_check",
+            "allow_empty",
+            "swap",
+            "keep_versions",
+        ],
+        not_yet: &["max_change"],
+    },
+    OperatorFields {
+        name: "load_file",
+        works: &[
+            "conn_id",
+            "file",
+            "format",
+            "header",
+            "delimiter",
+            "columns",
+            "mode",
+            "schema",
+            "table",
+            "primary_key",
+            "input_check",
+            "output_check",
+            "allow_empty",
+            "swap",
+            "keep_versions",
+        ],
+        not_yet: &["max_change"],
+    },
+    OperatorFields {
+        name: "http",
+        works: &[
+            "conn_id",
+            "endpoint",
+            "method",
+            "headers",
+            "data",
+            "response_check",
+            "response_filter",
+            "output_file",
+            "paging",
+        ],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "shell",
+        works: &[
+            "command",
+            "interpreter",
+            "env",
+            "cwd",
+            "skip_on_exit_code",
+            "outputs",
+        ],
+        not_yet: &[],
+    },
+];
+
+/// The operators of the language that do not work yet.
+pub(crate) const OPERATORS_NOT_YET: &[&str] = &[
+    "branch",
+    "trigger_dagrun",
+    "approval",
+    "latest_only",
+    "sql_sensor",
+    "http_sensor",
+    "file_sensor",
+    "external_task_sensor",
+    "time_sensor",
+];
+
+/// Fields of those operators.
+const FIELDS_NOT_YET: &[&str] = &[
+    "branches",
+    "trigger_dag_id",
+    "conf",
+    "wait_for_completion",
+    "subject",
+    "body",
+    "external_dag_id",
+    "external_task_id",
+    "poke_interval",
+    "soft_fail",
+    "exponential_backoff",
+];
+
+/// The fields of an operator that works.
+pub(crate) fn operator(name: &str) -> Option<&'static OperatorFields> {
+    OPERATORS.iter().find(|it| it.name == name)
+}
+
+/// What other tools write for our DAG-level fields.
+const FOREIGN_DAG: &[(&str, &str)] = &[
+    ("schedule_interval", "schedule"),
+    ("cron", "schedule"),
+    ("timetable", "schedule"),
+    ("interval", "schedule"),
+    ("task", "tasks"),
+    ("steps", "tasks"),
+    ("jobs", "tasks"),
+    ("nodes", "tasks"),
+    ("stages", "tasks"),
+    ("name", "dag_id"),
+    ("id", "dag_id"),
+    ("dag", "dag_id"),
+    ("tz", "timezone"),
+    ("time_zone", "timezone"),
+    ("start", "start_date"),
+    ("end", "end_date"),
+    ("backfill", "catchup"),
+    ("concurrency", "max_active_tasks"),
+    ("parameters", "params"),
+    ("inputs", "params"),
+    ("defaults", "default_args"),
+    ("default", "default_args"),
+    ("on_failure", "on_failure_callback"),
+    ("on_success", "on_success_callback"),
+    ("paused", "is_paused_upon_creation"),
+    ("labels", "tags"),
+    ("doc", "doc_md"),
+    ("timeout", "dagrun_timeout"),
+];
+
+/// What other tools write for our task fields.
+const FOREIGN_TASK: &[(&str, &str)] = &[
+    ("needs", "depends_on"),
+    ("upstream", "depends_on"),
+    ("upstreams", "depends_on"),
+    ("upstream_tasks", "depends_on"),
+    ("upstream_task_ids", "depends_on"),
+    ("dependencies", "depends_on"),
+    ("depends", "depends_on"),
+    ("dependsOn", "depends_on"),
+    ("requires", "depends_on"),
+    ("after", "depends_on"),
+    ("runAfter", "depends_on"),
+    ("bash_command", "command"),
+    ("cmd", "command"),
+    ("run", "command"),
+    ("script", "command"),
+    ("python_callable", "command"),
+    ("type", "operator"),
+    ("uses", "operator"),
+    ("kind", "operator"),
+    ("if", "run_if"),
+    ("when", "run_if"),
+    ("condition", "run_if"),
+    ("timeout", "execution_timeout"),
+    ("retry", "retries"),
+    ("max_retries", "retries"),
+    ("attempts", "retries"),
+    ("retry_interval", "retry_delay"),
+    ("http_conn_id", "conn_id"),
+    ("postgres_conn_id", "conn_id"),
+    ("redshift_conn_id", "conn_id"),
+    ("connection", "conn_id"),
+    ("connection_id", "conn_id"),
+    ("conn", "conn_id"),
+    ("query", "sql"),
+    ("statement", "sql"),
+    ("url", "endpoint"),
+    ("body", "data"),
+    ("json", "data"),
+    ("payload", "data"),
+    ("foreach", "for_each"),
+    ("forEach", "for_each"),
+    ("with_items", "for_each"),
+    ("loop", "for_each"),
+    ("matrix", "for_each"),
+    ("environment", "env"),
+    ("working_dir", "cwd"),
+    ("workdir", "cwd"),
+    ("working_directory", "cwd"),
+    ("priority", "priority_weight"),
+    ("on_failure", "on_failure_callback"),
+    ("on_success", "on_success_callback"),
+    ("description", "doc_md"),
+    ("ignore_errors", "allow_failure"),
+    ("continue_on_error", "allow_failure"),
+];
+
+/// What Airflow and others call our operators.
+const FOREIGN_OPERATORS: &[(&str, &str)] = &[
+    ("bash", "shell"),
+    ("BashOperator", "shell"),
+    ("python", "shell"),
+    ("PythonOperator", "shell"),
+    ("script", "shell"),
+    ("command", "shell"),
+    ("postgres", "sql"),
+    ("PostgresOperator", "sql"),
+    ("RedshiftSQLOperator", "sql"),
+    ("SQLExecuteQueryOperator", "sql"),
+    ("SQLCheckOperator", "sql_check"),
+    ("DummyOperator", "empty"),
+    ("EmptyOperator", "empty"),
+    ("dummy", "empty"),
+    ("noop", "empty"),
+    ("HttpOperator", "http"),
+    ("SimpleHttpOperator", "http"),
+    ("S3ToRedshiftOperator", "load_file"),
+    ("BranchPythonOperator", "branch"),
+    ("TriggerDagRunOperator", "trigger_dagrun"),
+    ("ShortCircuitOperator", "branch"),
+];
+
+/// Where an unknown field was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    Dag,
+    /// `_defaults.yaml`.
+    Defaults,
+    /// A task with an operator that works.
+    Task(&'static str),
+    /// A task whose operator is not known.
+    AnyTask,
+    /// `default_args`, or the defaults of one operator.
+    DefaultArgs,
+    /// A `config` file.
+    Config,
+}
+
+/// What is to be said about a field that is not allowed where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Part of the language, and it does not work yet.
+    NotYet,
+    /// A field of another place; says which.
+    Misplaced(String),
+    /// Not in the language; with a hint, and what dagctl calls it.
+    Unknown {
+        ours: Option<&'static str>,
+        hint: Option<String>,
+    },
+}
+
+impl Level {
+    /// Whether a field may stand here.
+    pub(crate) fn allows(self, field: &str) -> bool {
+        match self {
+            Self::Dag => DAG.contains(&field),
+            Self::Defaults => {
+                (DAG.contains(&field) && !matches!(field, "dag_id" | "tasks"))
+                    || field == "operator_defaults"
+            }
+            Self::Task(name) => {
+                TASK.contains(&field) || operator(name).is_some_and(|it| it.works.contains(&field))
+            }
+            Self::AnyTask => {
+                TASK.contains(&field) || OPERATORS.iter().any(|it| it.works.contains(&field))
+            }
+            Self::DefaultArgs => Self::AnyTask.allows(field) && !ONE_TASK_ONLY.contains(&field),
+            Self::Config => CONFIG.contains(&field),
+        }
+    }
+
+    fn not_yet(self, field: &str) -> bool {
+        match self {
+            Self::Dag => DAG_NOT_YET.contains(&field),
+            Self::Defaults => DAG_NOT_YET.contains(&field) || field == "notifiers",
+            Self::Task(name) => {
+                TASK_NOT_YET.contains(&field)
+                    || operator(name).is_some_and(|it| it.not_yet.contains(&field))
+            }
+            Self::AnyTask | Self::DefaultArgs => {
+                TASK_NOT_YET.contains(&field)
+                    || FIELDS_NOT_YET.contains(&field)
+                    || OPERATORS.iter().any(|it| it.not_yet.contains(&field))
+            }
+            Self::Config => field == "max_change",
+        }
+    }
+
+    fn all(self) -> Vec<&'static str> {
+        let operators = || OPERATORS.iter().flat_map(|it| it.works.iter());
+        let all: Vec<&'static str> = match self {
+            Self::Dag | Self::Defaults => {
+                let more = ["operator_defaults"];
+                DAG.iter().chain(DAG_NOT_YET).chain(&more).copied().collect()
+            }
+            Self::Task(name) => {
+                let own = operator(name).map_or(&[][..], |it| it.works);
+                TASK.iter().chain(TASK_NOT_YET).chain(own).copied().collect()
+            }
+            Self::AnyTask | Self::DefaultArgs => {
+                TASK.iter().chain(operators()).copied().collect()
+            }
+            Self::Config => CONFIG.to_vec(),
+        };
+        all.into_iter().filter(|it| self.allows(it) || self.not_yet(it)).collect()
+    }
+
+    fn foreign(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Dag | Self::Defaults => FOREIGN_DAG,
+            Self::Task(_) | Self::AnyTask | Self::DefaultArgs => FOREIGN_TASK,
+            Self::Config => &[("sql", "main_sql"), ("query", "main_sql"), ("name", "table")],
+        }
+    }
+
+    /// Judges a field that [`Level::allows`] refuses.
+    pub(crate) fn judge(self, field: &str) -> Verdict {
+        if self.not_yet(field) {
+            return Verdict::NotYet;
+        }
+        if let Some(place) = self.elsewhere(field) {
+            return Verdict::Misplaced(place);
+        }
+        let foreign = self.foreign().iter().find(|(it, _)| *it == field);
+        if let Some((_, ours)) = foreign.filter(|(_, ours)| self.allows(ours) || self.not_yet(ours))
+        {
+            return Verdict::Unknown {
+                ours: Some(ours),
+                hint: None,
+            };
+        }
+        if matches!(field, "task_id" | "id" | "name") && !matches!(self, Self::Dag | Self::Defaults)
+        {
+            return Verdict::Unknown {
+                ours: None,
+                hint: Some("a task's name is its key under `tasks`".to_owned()),
+            };
+        }
+        let all = self.all();
+        let hint = match nearest(field, all.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the fields here are {}", list(&all)),
+        };
+        Verdict::Unknown {
+            ours: None,
+            hint: Some(hint),
+        }
+    }
+
+    /// Where the field would belong.
+    fn elsewhere(self, field: &str) -> Option<String> {
+        let knows: Vec<&str> = OPERATORS
+            .iter()
+            .filter(|it| it.works.contains(&field))
+            .map(|it| it.name)
+            .collect();
+        match self {
+            Self::Dag | Self::Defaults => {
+                if self == Self::Defaults && DAG.contains(&field) {
+                    return Some("of one DAG, not of a folder".to_owned());
+                }
+                if matches!(field, "operator_defaults" | "notifiers") {
+                    return Some("of `_defaults.yaml`".to_owned());
+                }
+                let task = TASK.contains(&field) || TASK_NOT_YET.contains(&field);
+                (task || !knows.is_empty())
+                    .then(|| "of a task; for all tasks it goes under `default_args`".to_owned())
+            }
+            Self::Task(_) | Self::AnyTask | Self::DefaultArgs | Self::Config => {
+                if self == Self::DefaultArgs && ONE_TASK_ONLY.contains(&field) {
+                    return Some("of one task, not a default".to_owned());
+                }
+                if self == Self::Config && (TASK.contains(&field) || field == "conn_id") {
+                    return Some("of the task, not of its config file".to_owned());
+                }
+                if !knows.is_empty() {
+                    let names: Vec<_> = knows.iter().map(|it| format!("`{it}`")).collect();
+                    return Some(format!("of {}", names.join(", ")));
+                }
+                (DAG.contains(&field) || DAG_NOT_YET.contains(&field))
+                    .then(|| "of the DAG; it stands beside `tasks`".to_owned())
+            }
+        }
+    }
+}
+
+/// What is to be said about an operator that is not there.
+pub(crate) fn judge_operator(name: &str) -> Verdict {
+    if OPERATORS_NOT_YET.contains(&name) {
+        return Verdict::NotYet;
+    }
+    if let Some((_, ours)) = FOREIGN_OPERATORS.iter().find(|(it, _)| *it == name) {
+        let python = name.to_ascii_lowercase().contains("python") && *ours == "shell";
+        return Verdict::Unknown {
+            ours: Some(ours),
+            hint: python.then(|| {
+                "write `operator: shell` with `interpreter: python3`, or `command: [python3, …]`"
+                    .to_owned()
+            }),
+        };
+    }
+    let all: Vec<_> = OPERATORS
+        .iter()
+        .map(|it| it.name)
+        .chain(OPERATORS_NOT_YET.iter().copied())
+        .collect();
+    let hint = match nearest(name, all.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let works: Vec<_> = OPERATORS.iter().map(|it| it.name).collect();
+            format!("the operators are {}", list(&works))
+        }
+    };
+    Verdict::Unknown {
+        ours: None,
+        hint: Some(hint),
+    }
+}
+
+/// Names in backticks with commas.
+pub(crate) fn list(names: &[&str]) -> String {
+    let quoted: Vec<_> = names.iter().map(|it| format!("`{it}`")).collect();
+    quoted.join(", ")
+}

@@ -1,0 +1,118 @@
+//! Says in the user's words what is wrong with a text that is not YAML.
+
+use crate::diagnostic::Code;
+use crate::sources::{FileId, Place, Session};
+
+pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saphyr::Error) {
+    let text = session.sources.text(file);
+    let at = error.location().map_or(0, |it| {
+        let narrow = |it: u64| usize::try_from(it).unwrap_or(usize::MAX);
+        offset(text, narrow(it.line()), narrow(it.column()))
+    });
+    let said = error.to_string();
+    let said = said.split(" at line ").next().unwrap_or_default().trim();
+    let limit = ["budget breached", "recursion limit", "limit exceeded"]
+        .iter()
+        .any(|it| said.contains(it));
+    let (line_start, line) = line_of(text, at);
+    let found = text[at..].chars().next();
+    let end = at + found.filter(|it| *it != '\n').map_or(0, char::len_utf8);
+    let place = Place::new(file, at..end);
+    if limit {
+        session
+            .report(
+                Code::TooLarge,
+                place,
+                "this nests too deeply or repeats too much",
+            )
+            .hint("64 levels, 100,000 values and aliases of ten times the file are the limit")
+            .note(said);
+    } else if let Some(start) = unquoted_template(line) {
+        let place = Place::new(file, line_start + start..line_start + line.trim_end().len());
+        report_unquoted_template(session, place);
+    } else {
+        let diagnostic = session.report(Code::Syntax, place, format!("not YAML: {said}"));
+        if found == Some('@') {
+            let value: String = line[at - line_start..]
+                .split(" #")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
+            diagnostic.label("YAML reserves `@`");
+            diagnostic.hint(format!("quote it: `\"{value}\"`"));
+        } else if matches!(found, Some('`' | '%')) {
+            diagnostic.hint("a text that starts with this character needs quotes");
+        } else if said.contains("tab") {
+            diagnostic.hint("indent with spaces");
+        } else if said.contains("multiple YAML documents") {
+            diagnostic.hint("one file holds one DAG: remove the `---`");
+        } else if said.contains("mapping values are not allowed") {
+            diagnostic.hint("quote a text with `: ` in it, or look at the indentation");
+        } else if said.contains("unknown anchor") {
+            diagnostic.hint("an anchor (`&name`) must stand before its alias (`*name`)");
+        } else if said.contains("unsupported tag") {
+            diagnostic.hint("tags (`!name`) mean nothing here: remove it");
+        }
+    }
+}
+
+/// A map or a list as a key: nearly always `{{ … }}` without quotes.
+pub(super) fn report_odd_key(session: &mut Session<'_>, map: Place, key: Place) {
+    let text = session.sources.text(map.file);
+    let start = map.range().start;
+    if text[start..].starts_with("{{") {
+        let (line_start, line) = line_of(text, start);
+        let end = text[start..line_start + line.len()]
+            .find("}}")
+            .map_or(line_start + line.trim_end().len(), |it| start + it + 2);
+        report_unquoted_template(session, Place::new(map.file, start..end));
+    } else {
+        session.report(Code::WrongType, key, "a key must be a text");
+    }
+}
+
+fn report_unquoted_template(session: &mut Session<'_>, place: Place) {
+    let text = session.sources.text(place.file);
+    let value = text.get(place.range()).unwrap_or_default().to_owned();
+    session
+        .report(
+            Code::UnquotedTemplate,
+            place,
+            "a text that starts with `{{` needs quotes",
+        )
+        .label("YAML takes this for a map")
+        .hint(if value.contains('"') {
+            format!("quote it: `'{value}'`")
+        } else {
+            format!("quote it: `\"{value}\"`")
+        });
+}
+
+/// Where a value of the line starts with `{{`.
+fn unquoted_template(line: &str) -> Option<usize> {
+    [": {{", "- {{", ", {{", "[{{"]
+        .iter()
+        .filter_map(|it| line.find(it).map(|at| at + it.len() - 2))
+        .min()
+}
+
+fn line_of(text: &str, at: usize) -> (usize, &str) {
+    let start = text[..at].rfind('\n').map_or(0, |it| it + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |it| at + it);
+    (start, &text[start..end])
+}
+
+fn offset(text: &str, line: usize, column: usize) -> usize {
+    let mut start = 0;
+    for _ in 1..line {
+        match text[start..].find('\n') {
+            Some(it) => start += it + 1,
+            None => return text.len(),
+        }
+    }
+    text[start..]
+        .char_indices()
+        .nth(column.saturating_sub(1))
+        .map_or(text.len(), |(it, _)| start + it)
+}
