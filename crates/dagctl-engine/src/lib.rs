@@ -10,6 +10,7 @@ pub mod reconcile;
 pub mod scheduler;
 pub mod settings;
 pub mod settings;
+pub mod services;
 pub mod syncer;
 pub mod trigger;
 pub mod worker;

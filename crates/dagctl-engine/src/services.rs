@@ -1,0 +1,57 @@
+//! The services beside the worker as loops, each in a task of its own until told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use crate::Engine;
+use crate::notifier::Notifier;
+use crate::reaper::{Reaper, Timekeeper};
+use crate::reconcile::reconcile;
+use crate::scheduler::Scheduler;
+use crate::syncer::{FolderWatch, Syncer};
+
+/// How often the dags folder is read where the system told of no change.
+const SYNC_PERIOD: Duration = Duration::from_secs(5);
+/// How long a service sleeps at most; its wake-ups are hints that may be lost.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Keeps DAG files, schedules, retries, silent workers and messages going until `stop`.
+pub async fn keep_schedules(engine: Engine, syncer: Syncer, stop: CancellationToken) {
+    let mut services = JoinSet::new();
+    services.spawn(sync(engine.clone(), syncer, stop.clone()));
+    let (own, stopped) = (engine.clone(), stop.clone());
+    services.spawn(async move {
+        let scheduler = Scheduler::new(own.clone());
+        reconcile(scheduler, &own.wake().schedule, PERIOD, stopped).await;
+    });
+    let (own, stopped) = (engine.clone(), stop.clone());
+    services.spawn(async move {
+        let timekeeper = Timekeeper::new(own.clone());
+        reconcile(timekeeper, &own.wake().timer, PERIOD, stopped).await;
+    });
+    let (own, stopped) = (engine.clone(), stop.clone());
+    services.spawn(async move {
+        let period = own.config().reap;
+        reconcile(Reaper::new(own), &Notify::new(), period, stopped).await;
+    });
+    services.spawn(async move {
+        let notifier = Notifier::new(engine.clone());
+        reconcile(notifier, &engine.wake().notice, PERIOD, stop).await;
+    });
+    while let Some(ended) = services.join_next().await {
+        if let Err(err) = ended {
+            error!("A service ended by a defect, restart this process: {err}");
+        }
+    }
+}
+
+async fn sync(engine: Engine, syncer: Syncer, stop: CancellationToken) {
+    let changed = Arc::new(Notify::new());
+    let _watch = FolderWatch::new(engine.config().dags_folder.clone(), changed.clone());
+    reconcile(syncer, &changed, SYNC_PERIOD, stop).await;
+}
