@@ -92,8 +92,7 @@ fn prepare(attempt: &Attempt, spec: &Shell) -> Result<Plan, Failure> {
         }
         ShellCommand::Script { interpreter, text } => {
             let script = script::render(interpreter, text, &attempt.context)?;
-            let file = write_script(attempt, &script.text)?;
-            environment.extend(script.environment);
+            let file = write_script(attempt, &script)?;
             if script::Language::of(interpreter) == script::Language::Python {
                 // Python looks for modules beside the script, which is in the run's folder.
                 add_missing(&mut environment, "PYTHONPATH", &cwd);
