@@ -6,7 +6,9 @@ use crate::callback::Callback;
 use crate::dag::{Dag, TriggerRule};
 use crate::ids::TaskIndex;
 use crate::outcome::{Failure, FailureKind, Outcome};
-use crate::run::{Action, MAX_LOST, Move, NoticeEvent, NoticeRequest, Plan, RunFacts, Standing, TaskFacts, Why};
+use crate::run::{
+    Action, MAX_LOST, Move, NoticeEvent, NoticeRequest, Plan, RunFacts, Standing, TaskFacts, Why,
+};
 use crate::state::{RunState, Verdict};
 
 /// Says what the facts of a run call for. `jitter` gives random numbers in `0.0..1.0` for the pauses between tries.
@@ -42,7 +44,10 @@ fn settled(standing: &Standing) -> Option<Verdict> {
 /// next try does not.
 fn free_places(dag: &Dag, facts: &RunFacts) -> usize {
     let holds = |it: &&TaskFacts| {
-        matches!(it.standing, Standing::Queued | Standing::Running | Standing::Ended(Outcome::HandedBack))
+        matches!(
+            it.standing,
+            Standing::Queued | Standing::Running | Standing::Ended(Outcome::HandedBack)
+        )
     };
     let limit = usize::try_from(dag.spec.max_active_tasks).unwrap_or(usize::MAX);
     limit.saturating_sub(facts.tasks.iter().filter(holds).count())
@@ -72,7 +77,8 @@ impl Look<'_> {
             Standing::Settled(_) | Standing::Running => (),
             Standing::Ended(outcome) => self.ended(index, facts, outcome, jitter),
             Standing::LostTooOften => {
-                let message = format!("its worker vanished {MAX_LOST} times while it held this task");
+                let message =
+                    format!("its worker vanished {MAX_LOST} times while it held this task");
                 self.fail(index, Failure::new(FailureKind::LostWorker, message));
             }
             Standing::Queued | Standing::UpForRetry => {
@@ -87,34 +93,60 @@ impl Look<'_> {
                 Ruling::Wait => (),
                 Ruling::Run if self.free > 0 => {
                     self.free -= 1;
-                    self.plan.moves.push(Move { task: index, action: Action::Queue });
+                    self.plan.moves.push(Move {
+                        task: index,
+                        action: Action::Queue,
+                    });
                 }
                 Ruling::Run => (),
                 Ruling::UpstreamFailed => {
-                    self.settle(index, Verdict::UpstreamFailed, Why::Reason("upstream_failed"));
+                    self.settle(
+                        index,
+                        Verdict::UpstreamFailed,
+                        Why::Reason("upstream_failed"),
+                    );
                 }
-                Ruling::Skip => self.settle(index, Verdict::Skipped, Why::Reason("upstream_skipped")),
+                Ruling::Skip => {
+                    self.settle(index, Verdict::Skipped, Why::Reason("upstream_skipped"))
+                }
             },
         }
     }
 
-    fn ended(&mut self, index: TaskIndex, facts: &TaskFacts, outcome: &Outcome, jitter: &mut dyn FnMut() -> f64) {
+    fn ended(
+        &mut self,
+        index: TaskIndex,
+        facts: &TaskFacts,
+        outcome: &Outcome,
+        jitter: &mut dyn FnMut() -> f64,
+    ) {
         match (outcome, &self.facts.cancelled_by) {
             (Outcome::Success { .. }, _) => self.settle(index, Verdict::Success, Why::Succeeded),
             (Outcome::Skipped { reason }, _) => {
                 self.settle(index, Verdict::Skipped, Why::AskedToSkip(reason.clone()));
             }
             (Outcome::HandedBack, None) => {
-                self.plan.moves.push(Move { task: index, action: Action::Requeue });
+                self.plan.moves.push(Move {
+                    task: index,
+                    action: Action::Requeue,
+                });
             }
             (Outcome::HandedBack, Some(by)) => self.fail(index, cancelled(by)),
             (Outcome::Failed(failure), Some(_)) => self.fail(index, failure.clone()),
             (Outcome::Failed(failure), None) => {
                 let policy = self.dag.task(index).map(|it| &it.retry);
-                match policy.and_then(|it| it.next_delay(failure, facts.tries.saturating_add(1), jitter())) {
+                match policy
+                    .and_then(|it| it.next_delay(failure, facts.tries.saturating_add(1), jitter()))
+                {
                     Some(delay) => {
-                        let action = Action::Retry { delay, failure: failure.clone() };
-                        self.plan.moves.push(Move { task: index, action });
+                        let action = Action::Retry {
+                            delay,
+                            failure: failure.clone(),
+                        };
+                        self.plan.moves.push(Move {
+                            task: index,
+                            action,
+                        });
                     }
                     None => self.fail(index, failure.clone()),
                 }
@@ -127,28 +159,50 @@ impl Look<'_> {
     }
 
     fn settle(&mut self, index: TaskIndex, verdict: Verdict, why: Why) {
-        if let Some(it) = usize::try_from(index.get()).ok().and_then(|at| self.verdicts.get_mut(at)) {
+        if let Some(it) = usize::try_from(index.get())
+            .ok()
+            .and_then(|at| self.verdicts.get_mut(at))
+        {
             *it = Some(verdict);
         }
-        let Some(task) = self.dag.task(index) else { return };
+        let Some(task) = self.dag.task(index) else {
+            return;
+        };
         let failure = match &why {
             Why::Failure(failure) => Some(failure.clone()),
             Why::Succeeded | Why::AskedToSkip(_) | Why::Reason(_) => None,
         };
         // Who cancels a run knows it; nobody else needs to be woken for it.
-        let asked_for = failure.as_ref().is_some_and(|it| it.kind == FailureKind::Cancelled);
+        let asked_for = failure
+            .as_ref()
+            .is_some_and(|it| it.kind == FailureKind::Cancelled);
         match verdict {
             Verdict::Failed if !asked_for => {
-                self.notify(Some(index), NoticeEvent::Failure, &task.on_failure_callback, failure);
+                self.notify(
+                    Some(index),
+                    NoticeEvent::Failure,
+                    &task.on_failure_callback,
+                    failure,
+                );
             }
-            Verdict::Success => self.notify(Some(index), NoticeEvent::Success, &task.on_success_callback, None),
+            Verdict::Success => self.notify(
+                Some(index),
+                NoticeEvent::Success,
+                &task.on_success_callback,
+                None,
+            ),
             Verdict::Failed | Verdict::UpstreamFailed | Verdict::Skipped => (),
         }
-        self.plan.moves.push(Move { task: index, action: Action::Settle { verdict, why } });
+        self.plan.moves.push(Move {
+            task: index,
+            action: Action::Settle { verdict, why },
+        });
     }
 
     fn ruling(&self, index: TaskIndex) -> Ruling {
-        let Some(task) = self.dag.task(index) else { return Ruling::Wait };
+        let Some(task) = self.dag.task(index) else {
+            return Ruling::Wait;
+        };
         let upstream = self.dag.upstream(index);
         let verdicts = || upstream.iter().filter_map(|it| self.verdict(*it));
         let any = |wanted: &[Verdict]| verdicts().any(|it| wanted.contains(&it));
@@ -169,7 +223,9 @@ impl Look<'_> {
     }
 
     fn verdict(&self, index: TaskIndex) -> Option<Verdict> {
-        usize::try_from(index.get()).ok().and_then(|at| self.verdicts.get(at).copied().flatten())
+        usize::try_from(index.get())
+            .ok()
+            .and_then(|at| self.verdicts.get(at).copied().flatten())
     }
 
     /// Ends the run once every task has settled: any failed task fails it (a deviation from Airflow, which asks the
@@ -178,7 +234,8 @@ impl Look<'_> {
         if self.verdicts.iter().any(Option::is_none) {
             return;
         }
-        let failed = |it: &Option<Verdict>| matches!(it, Some(Verdict::Failed | Verdict::UpstreamFailed));
+        let failed =
+            |it: &Option<Verdict>| matches!(it, Some(Verdict::Failed | Verdict::UpstreamFailed));
         let cancelled = self.facts.cancelled_by.is_some();
         let spec = &self.dag.spec;
         if cancelled || self.verdicts.iter().any(failed) {
@@ -201,7 +258,13 @@ impl Look<'_> {
     ) {
         for (place, callback) in callbacks.iter().enumerate() {
             let failure = failure.clone();
-            self.plan.notices.push(NoticeRequest { task, event, place, callback: callback.clone(), failure });
+            self.plan.notices.push(NoticeRequest {
+                task,
+                event,
+                place,
+                callback: callback.clone(),
+                failure,
+            });
         }
     }
 }

@@ -8,9 +8,8 @@ pub mod notifier;
 pub mod reaper;
 pub mod reconcile;
 pub mod scheduler;
-pub mod settings;
-pub mod settings;
 pub mod services;
+pub mod settings;
 pub mod syncer;
 pub mod trigger;
 pub mod worker;
@@ -28,7 +27,6 @@ use dagctl_core::dag::Dag;
 use dagctl_core::ids::{DagId, DagRunId, DagVersionId};
 use dagctl_store::dags::Paused;
 use dagctl_store::vault::Vault;
-use dagctl_store::vault::Vault;
 use dagctl_store::{Store, StoreError};
 use tokio::sync::Notify;
 
@@ -36,7 +34,6 @@ pub use crate::config::EngineConfig;
 pub use crate::trigger::{TriggerError, TriggerRequest, Triggered};
 
 use crate::dag_cache::DagCache;
-use crate::settings::{Settings, SettingsOptions};
 use crate::settings::{Settings, SettingsOptions};
 
 /// Everything that changes runs goes through here. Cheap to clone.
@@ -117,11 +114,6 @@ impl Engine {
     /// How this process was set up.
     pub fn config(&self) -> &EngineConfig {
         &self.inner.config
-    }
-
-    /// Variables and connections.
-    pub fn settings(&self) -> &Settings {
-        &self.inner.settings
     }
 
     /// The DAG of a version, for pages and forms.
