@@ -70,7 +70,7 @@ pub fn install(say: &mut dyn FnMut(&str)) -> Result<Programs, InstallError> {
 
 fn run_aloud(words: &[&str], say: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
     let line = words.join(" ");
-    say(&format!("$ {line}"));
+    say(&line);
     let (program, arguments) = words.split_first().expect("every command names a program");
     let status = command_at_terminal(program)
         .args(arguments)

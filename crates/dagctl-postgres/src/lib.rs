@@ -4,6 +4,7 @@
 //! server only through PostgreSQL's own programs. Its functions block: call them before the runtime is
 //! busy, or through `spawn_blocking`.
 
+mod cluster;
 mod command;
 mod folder;
 mod install;

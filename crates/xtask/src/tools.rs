@@ -28,7 +28,9 @@ pub(crate) fn postgres() -> anyhow::Result<Programs> {
     match find_programs(&[]) {
         Ok(programs) => Ok(programs),
         Err(missing) if !is_root() => Err(missing).context("tests need PostgreSQL"),
-        Err(_) => Ok(dagctl_postgres::install(&mut |line| say(line))?),
+        Err(_) => Ok(dagctl_postgres::install(&mut |line| {
+            say(&format!("$ {line}"))
+        })?),
     }
 }
 
