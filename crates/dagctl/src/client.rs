@@ -153,7 +153,8 @@ impl Client {
         path: &[&str],
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        self.answer(self.request(method, path, &[]).json(body)).await
+        self.answer(self.request(method, path, &[]).json(body))
+            .await
     }
 
     /// Changes something once, however often the request is repeated with the same key.

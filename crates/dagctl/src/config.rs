@@ -58,7 +58,7 @@ impl DatabaseConfig {
 /// The key that seals variables and connections in the database.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct SecretKeyConfig {
-    /// The key that seals secrets: 32 bytes as base64 or hex
+    /// The key that seals secrets: 32 bytes as 64 hexadecimal digits
     #[arg(long, env = "DAGCTL_SECRET_KEY", hide_env_values = true, value_parser = secret, value_name = "KEY", conflicts_with = "secret_key_file")]
     pub(crate) secret_key: Option<Secret>,
     /// A file that holds that key
@@ -105,9 +105,9 @@ pub(crate) struct WorkerConfig {
     /// The folder for files that tasks of one run hand each other [default: runs/ in the data folder]
     #[arg(long, env = "DAGCTL_RUN_DIR", value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
-    /// How long running tasks may take to end when dagctl stops
-    #[arg(long, env = "DAGCTL_GRACE", default_value = "10s", value_parser = period, value_name = "TIME")]
-    pub(crate) grace: Duration,
+    /// How long running tasks may take to end when dagctl stops [default: 10s in standalone, else 5m]
+    #[arg(long, env = "DAGCTL_GRACE", value_parser = period, value_name = "TIME")]
+    pub(crate) grace: Option<Duration>,
 }
 
 /// How soon dagctl notices things; the defaults suit everybody but tests.
@@ -116,12 +116,15 @@ pub(crate) struct PeriodsConfig {
     /// How long a worker keeps its tasks without a sign of life
     #[arg(long, env = "DAGCTL_LEASE", default_value = "30s", value_parser = period, value_name = "TIME", hide = true)]
     pub(crate) lease: Duration,
-    /// How often a worker gives a sign of life [default: a third of the lease]
-    #[arg(long, env = "DAGCTL_HEARTBEAT", value_parser = period, value_name = "TIME", hide = true)]
-    pub(crate) heartbeat: Option<Duration>,
-    /// How often a service looks even if nothing woke it
-    #[arg(long, env = "DAGCTL_POLL", value_parser = period, value_name = "TIME", hide = true)]
-    pub(crate) poll: Option<Duration>,
+    /// How often a worker gives a sign of life
+    #[arg(long, env = "DAGCTL_HEARTBEAT", default_value = "5s", value_parser = period, value_name = "TIME", hide = true)]
+    pub(crate) heartbeat: Duration,
+    /// How often silent workers are looked for
+    #[arg(long, env = "DAGCTL_REAP", default_value = "2s", value_parser = period, value_name = "TIME", hide = true)]
+    pub(crate) reap: Duration,
+    /// The longest a worker sleeps between two looks at the queue
+    #[arg(long, env = "DAGCTL_POLL", default_value = "1s", value_parser = period, value_name = "TIME", hide = true)]
+    pub(crate) poll: Duration,
 }
 
 /// What dagctl says about itself on stderr.
@@ -220,6 +223,15 @@ impl Environment {
     pub(crate) fn refuses_colour(&self) -> bool {
         self.text("NO_COLOR").is_some_and(|it| !it.is_empty())
             || self.text("TERM").is_some_and(|it| it == "dumb")
+    }
+
+    /// What to type to run this program: through cargo, if that is how it was started.
+    pub(crate) fn program(&self) -> &'static str {
+        if self.variables.contains_key("CARGO_MANIFEST_DIR") {
+            "cargo run --release --"
+        } else {
+            "dagctl"
+        }
     }
 
     /// The log filter that Rust programs share (`RUST_LOG`).

@@ -21,6 +21,9 @@ pub(crate) struct LocalAccess {
     pub(crate) url: String,
     /// A token of its local account.
     pub(crate) token: String,
+    /// Its private Postgres, for the commands that work on the database itself.
+    #[serde(default)]
+    pub(crate) database_url: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -4,10 +4,15 @@ mod cli;
 mod client;
 mod commands;
 mod config;
+mod daemon;
+mod database;
 mod events;
 mod follow;
 mod local;
+mod logging;
 mod printer;
+mod secret_key;
+mod signals;
 mod stop;
 
 use std::process::ExitCode;

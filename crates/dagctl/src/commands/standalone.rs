@@ -1,9 +1,427 @@
-//! stub
-use crate::config::Environment;
-use crate::printer::Printer;
-use crate::stop::Ended;
+//! `dagctl standalone`: everything in one process, on a private Postgres.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use dagctl_core::connection::{Connection, Secret};
+use dagctl_engine::EngineConfig;
+use dagctl_engine::syncer::{Synced, Syncer};
+use dagctl_postgres::{Options, PrivatePostgres, Programs, ServerUser};
+use dagctl_store::Store;
+use dagctl_store::accounts::Role;
+use tokio_util::sync::CancellationToken;
+
+use crate::commands::validate;
+use crate::config::{
+    DagsConfig, DatabaseConfig, Environment, HomeConfig, LinksConfig, LogConfig, PeriodsConfig,
+    SecretKeyConfig, WebConfig, WorkerConfig,
+};
+use crate::daemon::{self, Daemon, Setup, Signals};
+use crate::local::LocalAccess;
+use crate::printer::{Printer, Tone};
+use crate::secret_key::{self, hex};
+use crate::stop::{Ended, Stop};
+use crate::{database, logging};
+
+/// dagctl's own database in the private Postgres.
+const DATABASE: &str = "dagctl";
+/// The database that `dags/demo_warehouse.yaml` fills; no other may have this name there.
+const DEMO_DATABASE: &str = "demo_warehouse";
+/// What the example DAGs call their warehouse.
+const DEMO_CONNECTION: &str = "redshift_dev_db";
+/// The account of commands that run as the same user on the same machine. It has no password.
+const LOCAL_ACCOUNT: &str = "local";
+/// How long Ctrl-C waits for running tasks.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs everything in one process, on a private Postgres.
+///
+/// Starts the private Postgres, brings it up to this version, reads the DAG files, schedules and runs them, and
+/// serves the web pages. Ctrl-C stops it all; the next start finds all history.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
-pub(crate) async fn run(_args: Args, _printer: Printer, _environment: Environment) -> Ended {
+pub(crate) struct Args {
+    /// Install PostgreSQL's programs first, if they are missing
+    #[arg(long)]
+    install_postgres: bool,
+    #[command(flatten)]
+    dags: DagsConfig,
+    #[command(flatten)]
+    home: HomeConfig,
+    #[command(flatten)]
+    database: DatabaseConfig,
+    #[command(flatten)]
+    secret_key: SecretKeyConfig,
+    #[command(flatten)]
+    web: WebConfig,
+    #[command(flatten)]
+    links: LinksConfig,
+    #[command(flatten)]
+    worker: WorkerConfig,
+    #[command(flatten)]
+    periods: PeriodsConfig,
+    #[command(flatten)]
+    log: LogConfig,
+}
+
+/// Runs until a signal stops it.
+pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) -> Ended {
+    logging::start(&args.log, "warn", &environment)?;
+    let signals = Signals::listen()?;
+    validate::existing_folder(&args.dags.dags_folder)?;
+    let data_dir = data_dir(args.home.data_dir.as_deref(), &environment)?;
+    let listener = match daemon::bind(args.web.web_addr).await {
+        Ok(listener) => listener,
+        Err(stop) => return Err(already_running(&data_dir, &environment).unwrap_or(stop)),
+    };
+    let url = daemon::local_url(&listener)?;
+
+    let mut postgres = None;
+    let database_url = match args.database.url(&environment) {
+        Some(url) => {
+            make_private_folder(&data_dir)?;
+            url
+        }
+        None => {
+            let server = start_postgres(&args, &data_dir, printer).await?;
+            let database_url = Secret::new(server.connection_url(DATABASE));
+            postgres = Some(server);
+            database_url
+        }
+    };
+    if signals.drain.is_cancelled() {
+        return Ok(());
+    }
+    let key = secret_key::find_or_make(&args.secret_key, &data_dir)?;
+    let runs_folder = match &args.worker.run_dir {
+        Some(folder) => folder.clone(),
+        None => data_dir.join("runs"),
+    };
+    let setup = Setup {
+        dags_folder: &args.dags.dags_folder,
+        runs_folder: &runs_folder,
+        secret_key: key.key,
+        periods: &args.periods,
+        links: &args.links,
+        environment: &environment,
+    };
+    let mut config = setup.engine_config();
+    config.slots = args.worker.slots;
+    config.drain_timeout = args.worker.grace.unwrap_or(GRACE);
+    config.base_url.get_or_insert_with(|| url.clone());
+    if let Some(server) = &postgres {
+        offer_demo_warehouse(&mut config, server)?;
+    }
+    let daemon = Daemon::new(&database_url, config, signals.clone())?;
+    let store = daemon.engine().store().clone();
+    store
+        .migrate()
+        .await
+        .map_err(|err| database::failed(&database_url, err))?;
+    let token = local_token(&store)
+        .await
+        .context("could not make the local token")?;
+    let private_url = postgres.is_some().then(|| database_url.expose().to_owned());
+    LocalAccess {
+        url: url.clone(),
+        token,
+        database_url: private_url,
+    }
+    .write(&data_dir, &environment)
+    .with_context(|| {
+        format!(
+            "could not leave the local token in `{}`",
+            data_dir.display()
+        )
+    })?;
+    let setup_link = setup_link(&store, &url)
+        .await
+        .context("could not make the setup link")?;
+    let mut syncer = Syncer::new(daemon.engine().clone());
+    // Whatever the next lines name can be triggered.
+    let synced = syncer
+        .sync()
+        .await
+        .context("could not read the DAG files")?;
+
+    daemon.start_scheduler(syncer);
+    daemon.start_worker();
+    daemon.start_web(listener);
+    let keep = CancellationToken::new();
+    let postgres = postgres.map(|server| {
+        let major = server.major();
+        (major, tokio::spawn(keep_alive(server, keep.clone())))
+    });
+    welcome(
+        &Welcome {
+            url: &url,
+            setup_link: setup_link.as_deref(),
+            data_dir: &data_dir,
+            postgres: postgres.as_ref().map(|(major, _)| *major),
+            new_key: key.is_new,
+            dags_folder: &args.dags.dags_folder,
+            synced: &synced,
+            program: environment.program(),
+        },
+        printer,
+    );
+
+    daemon.until_told_to_stop().await;
+    printer.say("\nStopping: running tasks may end, Ctrl-C again stops them at once");
+    daemon.finish().await;
+    keep.cancel();
+    if let Some((_, server)) = postgres {
+        let server = server
+            .await
+            .context("the watch over Postgres ended early")?;
+        tokio::task::spawn_blocking(|| server.stop())
+            .await
+            .context("the stop of Postgres ended early")?
+            .context("could not stop the private Postgres")?;
+    }
+    printer.say("Stopped. Start again to find everything as it was");
     Ok(())
+}
+
+/// The folder of the flag, or this user's usual one.
+pub(crate) fn data_dir(asked: Option<&Path>, environment: &Environment) -> Result<PathBuf, Stop> {
+    let folder = match asked {
+        Some(folder) => folder.to_owned(),
+        None => {
+            let user = ServerUser::choose().map_err(Stop::broken)?;
+            dagctl_postgres::default_data_dir(
+                environment.home().as_deref(),
+                environment.data_home().as_deref(),
+                &user,
+            )
+        }
+    };
+    Ok(
+        std::path::absolute(&folder)
+            .with_context(|| format!("no folder `{}`", folder.display()))?,
+    )
+}
+
+fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("could not make the data folder `{}`", folder.display()))
+}
+
+/// Says so when it is another standalone on this folder that has the address.
+fn already_running(data_dir: &Path, environment: &Environment) -> Option<Stop> {
+    let running = LocalAccess::find(Some(data_dir), environment)?;
+    let is_locked = std::fs::File::open(data_dir.join("lock"))
+        .ok()?
+        .try_lock()
+        .is_err();
+    is_locked.then(|| {
+        Stop::broken(format_args!(
+            "a standalone already runs on `{}`, at {}: use that one, or stop it first (Ctrl-C in its terminal)",
+            data_dir.display(),
+            running.url
+        ))
+    })
+}
+
+async fn start_postgres(
+    args: &Args,
+    data_dir: &Path,
+    printer: Printer,
+) -> Result<PrivatePostgres, Stop> {
+    let programs = if args.install_postgres {
+        blocking(move || {
+            dagctl_postgres::install(&mut |command| printer.say(format_args!("Running: {command}")))
+        })
+        .await?
+        .map_err(chain)?
+    } else {
+        blocking(|| dagctl_postgres::find_programs(&[]))
+            .await?
+            .map_err(chain)?
+    };
+    if !data_dir.join("cluster").exists() {
+        printer.say("First start: making a private Postgres …");
+    }
+    let folder = data_dir.to_owned();
+    blocking(move || start_with_databases(folder, programs)).await?
+}
+
+fn start_with_databases(folder: PathBuf, programs: Programs) -> Result<PrivatePostgres, Stop> {
+    let server = PrivatePostgres::start(Options::new(folder, programs)).map_err(chain)?;
+    for database in [DATABASE, DEMO_DATABASE] {
+        server.create_database_if_missing(database).map_err(chain)?;
+    }
+    Ok(server)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> anyhow::Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .context("a part of the start ended early")
+}
+
+fn chain(err: impl std::error::Error + Send + Sync + 'static) -> Stop {
+    Stop::from(anyhow::Error::from(err))
+}
+
+/// Only the private Postgres has a demo warehouse: no example may ever write to somebody's real one.
+fn offer_demo_warehouse(config: &mut EngineConfig, server: &PrivatePostgres) -> anyhow::Result<()> {
+    let warehouse = Connection::parse(DEMO_CONNECTION, &server.connection_url(DEMO_DATABASE))
+        .context("the demo warehouse has no usable address")?;
+    config
+        .default_connections
+        .insert(DEMO_CONNECTION.to_owned(), warehouse);
+    Ok(())
+}
+
+/// A new token for this start; those of earlier starts end.
+async fn local_token(store: &Store) -> anyhow::Result<String> {
+    let account = match store.account(LOCAL_ACCOUNT).await? {
+        Some((account, _)) => account,
+        None => {
+            store
+                .create_account(LOCAL_ACCOUNT, None, Role::Admin)
+                .await?
+        }
+    };
+    store
+        .delete_tokens_called(account.account_id, "standalone")
+        .await?;
+    let token = hex(&rand::random::<[u8; 32]>());
+    store
+        .create_token(&token, account.account_id, "standalone", None)
+        .await?;
+    Ok(token)
+}
+
+/// A link that makes the first account, unless somebody can log in already.
+pub(crate) async fn setup_link(store: &Store, url: &str) -> anyhow::Result<Option<String>> {
+    if store.has_login().await? {
+        return Ok(None);
+    }
+    let secret = hex(&rand::random::<[u8; 32]>());
+    store.put_setup_secret(&secret, SETUP_MINUTES).await?;
+    Ok(Some(format!("{url}/setup?secret={secret}")))
+}
+
+/// How long a setup link works; each start makes another.
+const SETUP_MINUTES: i32 = 24 * 60;
+
+/// Starts Postgres again whenever it was killed, until told to stop.
+async fn keep_alive(mut server: PrivatePostgres, stop: CancellationToken) -> PrivatePostgres {
+    while !stop.is_cancelled() {
+        let look = tokio::task::spawn_blocking(move || {
+            match server.revive() {
+                Ok(true) => tracing::warn!("The private Postgres was gone, and was started again"),
+                Ok(false) => (),
+                Err(err) => tracing::error!(
+                    "The private Postgres is gone and does not start, next try in a second: {:#}",
+                    anyhow::Error::from(err)
+                ),
+            }
+            server
+        });
+        server = match look.await {
+            Ok(server) => server,
+            Err(err) => std::panic::resume_unwind(err.into_panic()),
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(1), stop.cancelled()).await;
+    }
+    server
+}
+
+/// What the calm lines tell.
+struct Welcome<'a> {
+    url: &'a str,
+    setup_link: Option<&'a str>,
+    data_dir: &'a Path,
+    postgres: Option<u32>,
+    new_key: bool,
+    dags_folder: &'a Path,
+    synced: &'a Synced,
+    program: &'static str,
+}
+
+fn welcome(it: &Welcome<'_>, printer: Printer) {
+    let line = |name: &str, text: &str| {
+        printer.data(format_args!(
+            "  {} {text}",
+            printer.paint(Tone::Quiet, format_args!("{name:7}"))
+        ));
+    };
+    printer.data(format_args!(
+        "{}. Ctrl-C stops it.\n",
+        printer.paint(Tone::Strong, "dagctl is running")
+    ));
+    line("Pages", it.url);
+    match it.setup_link {
+        Some(link) => line("Log in", &format!("the first time with {link}")),
+        None => line("Log in", "with your account"),
+    }
+    let data = it.data_dir.display();
+    match it.postgres {
+        Some(major) => line("Data", &format!("{data} (private PostgreSQL {major})")),
+        None => line("Data", &format!("in the database given, and in {data}")),
+    }
+    if it.new_key {
+        line(
+            "",
+            &format!("{data}/secret.key seals stored secrets: keep a copy of it"),
+        );
+    }
+    let names: Vec<&str> = it.synced.dags.iter().map(String::as_str).collect();
+    line("DAGs", &found(&names, it.dags_folder));
+    if let Some(counts) = validate::counts(it.synced.errors, 0) {
+        line(
+            "",
+            &format!("{counts} in the files: see {} validate", it.program),
+        );
+    }
+    if let Some(next) = names
+        .iter()
+        .find(|it| **it == "Build_Summary")
+        .or(names.first())
+    {
+        line(
+            "Next",
+            &format!("in a second terminal: {} trigger {next} --wait", it.program),
+        );
+    }
+}
+
+fn found(names: &[&str], folder: &Path) -> String {
+    const SHOWN: usize = 8;
+    let folder = folder.display();
+    match names.len() {
+        0 => format!(
+            "none in `{folder}` yet: put a DAG file there, and it is active within a second"
+        ),
+        many if many > SHOWN => format!(
+            "{many} in `{folder}`: {} and {} more",
+            names[..SHOWN].join(", "),
+            many - SHOWN
+        ),
+        many => format!("{many} in `{folder}`: {}", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_with_many_dags_is_told_in_one_line() {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        assert_eq!(
+            found(&names, Path::new("dags")),
+            "10 in `dags`: a, b, c, d, e, f, g, h and 2 more"
+        );
+        assert!(found(&[], Path::new("dags")).starts_with("none in `dags` yet"));
+    }
 }

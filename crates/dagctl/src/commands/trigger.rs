@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::config::{ClientConfig, Environment};
 use crate::follow;
 use crate::printer::{Format, Printer, Tone};
+use crate::secret_key::hex;
 use crate::stop::{Ended, Stop};
 
 /// Triggers a run of a DAG.
@@ -136,9 +137,7 @@ fn moment(text: &str) -> Result<String, Stop> {
 
 /// A text that no other trigger sends, so that a repeated request makes no second run.
 fn fresh_key() -> String {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let half = || RandomState::new().build_hasher().finish();
-    format!("{:016x}{:016x}", half(), half())
+    hex(&rand::random::<[u8; 16]>())
 }
 
 #[cfg(test)]
