@@ -14,6 +14,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::ignore::IgnoredFile;
 use crate::parse::{self, Shape, is_defaults};
 use crate::sources::{Asked, Session, Sources, shown, sorted};
+use crate::stack::with_room;
 
 /// Everything a look at the dags folder found.
 #[derive(Debug, Clone, Default)]
@@ -108,19 +109,23 @@ impl Loader {
             .iter()
             .map(|(path, content)| (path.as_str(), content.text()))
             .collect();
-        let sources = Sources::new(texts.iter().map(|(path, text)| (*path, &**text)), &self.shown);
-        let mut parses = HashMap::new();
-        for (path, content) in &found.files {
-            if !is_candidate(path) {
-                continue;
-            }
-            let cached = match self.parses.remove(path) {
-                Some(it) if it.holds(&texts) => it,
-                Some(_) | None => read(&sources, &texts, path, content),
-            };
-            parses.insert(path.clone(), cached);
-        }
-        self.parses = parses;
+        let sources = Sources::new(
+            texts.iter().map(|(path, text)| (*path, &**text)),
+            &self.shown,
+        );
+        let mut old = std::mem::take(&mut self.parses);
+        self.parses = with_room(|| {
+            let candidates = found.files.iter().filter(|(path, _)| is_candidate(path));
+            candidates
+                .map(|(path, content)| {
+                    let cached = match old.remove(path) {
+                        Some(it) if it.holds(&texts) => it,
+                        Some(_) | None => read(&sources, &texts, path, content),
+                    };
+                    (path.clone(), cached)
+                })
+                .collect()
+        });
         self.assemble(found)
     }
 
@@ -172,13 +177,14 @@ impl Loader {
 
 impl Cached {
     fn holds(&self, texts: &BTreeMap<&str, Arc<str>>) -> bool {
-        let same_texts = self.texts.iter().all(|(path, old)| {
-            match (old, texts.get(path.as_str())) {
-                (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-                (None, None) => true,
-                (Some(_), None) | (None, Some(_)) => false,
-            }
-        });
+        let same_texts =
+            self.texts
+                .iter()
+                .all(|(path, old)| match (old, texts.get(path.as_str())) {
+                    (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+                    (None, None) => true,
+                    (Some(_), None) | (None, Some(_)) => false,
+                });
         same_texts
             && self.asked.globs.iter().all(|(glob, old)| {
                 let new = texts.keys().filter(|path| glob.matches(path));
@@ -190,7 +196,9 @@ impl Cached {
 /// A YAML file that may be a DAG.
 fn is_candidate(path: &str) -> bool {
     let yaml = [".yaml", ".yml"].iter().any(|it| path.ends_with(it));
-    let test = [".test.yaml", ".test.yml"].iter().any(|it| path.ends_with(it));
+    let test = [".test.yaml", ".test.yml"]
+        .iter()
+        .any(|it| path.ends_with(it));
     yaml && !test && !is_defaults(path)
 }
 
@@ -240,7 +248,10 @@ fn hash(files: &BTreeMap<String, String>) -> String {
         sha.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         sha.update(part.as_bytes());
     }
-    sha.finalize().iter().map(|it| format!("{it:02x}")).collect()
+    sha.finalize()
+        .iter()
+        .map(|it| format!("{it:02x}"))
+        .collect()
 }
 
 /// Complains about files that define a DAG which another file defines too.
@@ -259,7 +270,8 @@ fn duplicates(dags: &[LoadedDag], prefix: &str) -> Vec<Diagnostic> {
         );
         let text = it.files.get(&it.file).map_or("", String::as_str);
         let at = dag_id_line(text).unwrap_or(0..0);
-        let mut problem = Diagnostic::new(Code::DuplicateDag, files[1].clone(), message).at(text, at);
+        let mut problem =
+            Diagnostic::new(Code::DuplicateDag, files[1].clone(), message).at(text, at);
         problem.hint("the one that was known first goes on; give the other a `dag_id` of its own");
         problems.push(problem);
     }

@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn the_course_notes_example_hides_what_it_should() {
-        let (ignore, problems) = Ignore::parse(".dagignore", "# drafts\n\nproject_a\ntenant_[\\d]\n");
+        let (ignore, problems) =
+            Ignore::parse(".dagignore", "# drafts\n\nproject_a\ntenant_[\\d]\n");
         assert_eq!(problems, []);
         for hidden in [
             "project_a_dag_1.yaml",
@@ -131,7 +132,20 @@ mod tests {
     fn a_bad_pattern_is_named_with_its_line_and_hides_nothing() {
         let (ignore, problems) = Ignore::parse("dags/.dagignore", "good\n  te(st\n*.yaml\n");
         let rendered: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(rendered.join("\n\n"), @"");
+        insta::assert_snapshot!(rendered.join("\n\n"), @r#"
+        error[D029]: not a regular expression: unclosed group
+         --> dags/.dagignore:2:3
+          |
+        2 |   te(st
+          |   ^^^^^ hides nothing
+
+        error[D029]: not a regular expression: repetition operator missing expression
+         --> dags/.dagignore:3:1
+          |
+        3 | *.yaml
+          | ^^^^^^ hides nothing
+        hint: these are regular expressions, not globs: write `.*` for anything
+        "#);
         assert_eq!(ignore.hides("te(st.yaml"), None);
         assert!(ignore.hides("good.yaml").is_some());
     }

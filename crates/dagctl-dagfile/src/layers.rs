@@ -2,7 +2,7 @@
 
 use crate::diagnostic::Code;
 use crate::sources::{Place, Session};
-use crate::vocabulary::{Level, Verdict};
+use crate::vocabulary::{Level, Verdict, stands_for};
 use crate::yaml::{Entry, Node, Yaml};
 
 /// Maps of fields, the nearest first.
@@ -59,7 +59,10 @@ impl<'n> Layers<'n> {
         match self.get(field) {
             Some(entry) => read(session, &entry.value, field),
             None => {
-                session.missing(at.0, at.1, field);
+                let own = self.layers.iter().copied().flatten();
+                if !own.into_iter().any(|it| stands_for(&it.key, field)) {
+                    session.missing(at.0, at.1, field);
+                }
                 None
             }
         }

@@ -10,6 +10,7 @@ mod nearest;
 mod parse;
 mod reader;
 mod sources;
+mod stack;
 mod text;
 mod vocabulary;
 mod yaml;

@@ -1,7 +1,10 @@
 //! "Did you mean": the known word that is fewest typos away.
 
 /// The nearest of `words` where it is near enough to be meant.
-pub(crate) fn nearest<'w>(found: &str, words: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+pub(crate) fn nearest<'w>(
+    found: &str,
+    words: impl IntoIterator<Item = &'w str>,
+) -> Option<&'w str> {
     let folded = found.to_lowercase();
     let limit = match folded.chars().count() {
         0..=2 => 0,

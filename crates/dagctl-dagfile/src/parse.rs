@@ -11,6 +11,7 @@ use crate::layers::{Layers, check_fields};
 use crate::lint;
 use crate::nearest::nearest;
 use crate::sources::{Asked, FileId, Place, Session, Sources};
+use crate::stack::with_room;
 use crate::vocabulary::{Level, Verdict};
 use crate::yaml::{self, Node, Yaml};
 
@@ -34,9 +35,14 @@ pub fn parse_version(
     files: &BTreeMap<String, String>,
     dag_file: &str,
 ) -> (Option<Dag>, Vec<Diagnostic>) {
-    let texts = files.iter().map(|(path, text)| (&**path, &**text));
-    let sources = Sources::new(texts, "");
-    let mut session = Session::new(&sources);
+    with_room(|| {
+        let texts = files.iter().map(|(path, text)| (&**path, &**text));
+        read_version(&Sources::new(texts, ""), dag_file)
+    })
+}
+
+fn read_version(sources: &Sources<'_>, dag_file: &str) -> (Option<Dag>, Vec<Diagnostic>) {
+    let mut session = Session::new(sources);
     let Some(file) = session.open(dag_file) else {
         let message = format!("the version has no file `{dag_file}`");
         let diagnostic = Diagnostic::new(Code::MissingFile, dag_file, message);

@@ -98,7 +98,9 @@ impl Session<'_> {
             self.wrong_type(node, field, "a whole number");
             return None;
         };
-        let fits = (number >= least).then(|| T::try_from(number).ok()).flatten();
+        let fits = (number >= least)
+            .then(|| T::try_from(number).ok())
+            .flatten();
         if fits.is_none() {
             let message = if number < least {
                 format!("`{field}` must be {least} or more, not {number}")
@@ -165,6 +167,10 @@ impl Session<'_> {
 
     /// The texts of a list, or a single text.
     pub(crate) fn texts(&mut self, node: &Node, field: &str) -> Vec<Text> {
+        if matches!(node.value, Yaml::Map(_)) {
+            self.wrong_type(node, field, "a list of texts");
+            return vec![];
+        }
         let items = self.items(node);
         items
             .into_iter()

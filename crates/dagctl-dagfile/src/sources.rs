@@ -52,7 +52,10 @@ impl<'a> Sources<'a> {
     }
 
     fn find(&self, path: &str) -> Option<FileId> {
-        let at = self.files.binary_search_by(|(it, _)| (*it).cmp(path)).ok()?;
+        let at = self
+            .files
+            .binary_search_by(|(it, _)| (*it).cmp(path))
+            .ok()?;
         u32::try_from(at).ok().map(FileId)
     }
 

@@ -109,7 +109,14 @@ pub(crate) const OPERATORS: &[OperatorFields] = &[
     },
     OperatorFields {
         name: "sql_check",
-        works: &["conn_id", "sql", "parameters", "count", "max_count", "equals"],
+        works: &[
+            "conn_id",
+            "sql",
+            "parameters",
+            "count",
+            "max_count",
+            "equals",
+        ],
         not_yet: &["autocommit", "fetch"],
     },
     OperatorFields {
@@ -399,25 +406,37 @@ impl Level {
         let all: Vec<&'static str> = match self {
             Self::Dag | Self::Defaults => {
                 let more = ["operator_defaults"];
-                DAG.iter().chain(DAG_NOT_YET).chain(&more).copied().collect()
+                DAG.iter()
+                    .chain(DAG_NOT_YET)
+                    .chain(&more)
+                    .copied()
+                    .collect()
             }
             Self::Task(name) => {
                 let own = operator(name).map_or(&[][..], |it| it.works);
-                TASK.iter().chain(TASK_NOT_YET).chain(own).copied().collect()
+                TASK.iter()
+                    .chain(TASK_NOT_YET)
+                    .chain(own)
+                    .copied()
+                    .collect()
             }
-            Self::AnyTask | Self::DefaultArgs => {
-                TASK.iter().chain(operators()).copied().collect()
-            }
+            Self::AnyTask | Self::DefaultArgs => TASK.iter().chain(operators()).copied().collect(),
             Self::Config => CONFIG.to_vec(),
         };
-        all.into_iter().filter(|it| self.allows(it) || self.not_yet(it)).collect()
+        all.into_iter()
+            .filter(|it| self.allows(it) || self.not_yet(it))
+            .collect()
     }
 
     fn foreign(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Dag | Self::Defaults => FOREIGN_DAG,
             Self::Task(_) | Self::AnyTask | Self::DefaultArgs => FOREIGN_TASK,
-            Self::Config => &[("sql", "main_sql"), ("query", "main_sql"), ("name", "table")],
+            Self::Config => &[
+                ("sql", "main_sql"),
+                ("query", "main_sql"),
+                ("name", "table"),
+            ],
         }
     }
 
@@ -446,13 +465,11 @@ impl Level {
         }
         let all = self.all();
         let hint = match nearest(field, all.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("the fields here are {}", list(&all)),
+            Some(near) => Some(format!("did you mean `{near}`?")),
+            None if all.len() <= 12 => Some(format!("the fields here are {}", list(&all))),
+            None => None,
         };
-        Verdict::Unknown {
-            ours: None,
-            hint: Some(hint),
-        }
+        Verdict::Unknown { ours: None, hint }
     }
 
     /// Where the field would belong.
@@ -523,6 +540,13 @@ pub(crate) fn judge_operator(name: &str) -> Verdict {
         ours: None,
         hint: Some(hint),
     }
+}
+
+/// Whether a key of a task that nobody knows was meant to be `field`, which then is not missing as well.
+pub(crate) fn stands_for(key: &str, field: &str) -> bool {
+    key != field
+        && !Level::AnyTask.allows(key)
+        && (FOREIGN_TASK.contains(&(key, field)) || nearest(key, [field]).is_some())
 }
 
 /// Names in backticks with commas.

@@ -100,7 +100,6 @@ fn options(bytes: usize) -> serde_saphyr::Options {
             max_depth: MAX_DEPTH,
             max_nodes: MAX_NODES,
             max_events: 4 * MAX_NODES,
-            max_documents: 1,
         },
     };
     options.alias_limits.max_total_replayed_events = bytes.max(MIN_ALIAS_NODES);
@@ -119,7 +118,10 @@ fn lower(session: &mut Session<'_>, file: FileId, raw: raw::Raw) -> Node {
     };
     let written = || {
         let text = session.sources.text(file);
-        text.get(place.range()).unwrap_or_default().trim().to_owned()
+        text.get(place.range())
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
     };
     let value = match raw.0.value {
         raw::Kind::Null => Yaml::Null,
@@ -163,7 +165,11 @@ fn lower_map(
         if let Some(earlier) = first.get(&key) {
             let note = format!("it stands first at {}", session.position(*earlier));
             session
-                .report(Code::DuplicateKey, key_place, format!("`{key}` stands twice in one map"))
+                .report(
+                    Code::DuplicateKey,
+                    key_place,
+                    format!("`{key}` stands twice in one map"),
+                )
                 .label("again")
                 .note(note);
             continue;

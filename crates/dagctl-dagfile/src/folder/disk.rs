@@ -88,7 +88,10 @@ impl Disk {
         let root = fs::canonicalize(dir)
             .and_then(|it| fs::read_dir(&it).map(|_| it))
             .map_err(|error| {
-                let message = format!("could not read the dags folder `{}`: {error}", dir.display());
+                let message = format!(
+                    "could not read the dags folder `{}`: {error}",
+                    dir.display()
+                );
                 let mut diagnostic = Diagnostic::new(Code::Unreadable, shown, message);
                 diagnostic.hint("make the folder, or say where it is with `--dags-folder`");
                 Box::new(diagnostic)
@@ -109,7 +112,9 @@ impl Disk {
             ignores.extend(walk.ignore_of(parent, ignore::FILE_NAME, prefix));
         }
         walk.folder(&root, "", &ignores);
-        let Walk { next, mut found, .. } = walk;
+        let Walk {
+            next, mut found, ..
+        } = walk;
         // Said here as well as of a DAG, because a config file is none.
         for content in found.files.values() {
             if let Content::Unreadable(it) = content {
@@ -173,7 +178,9 @@ impl Walk<'_> {
                     }
                     return;
                 }
-                Err(error) => return self.refuse(relative, &format!("could not follow it: {error}")),
+                Err(error) => {
+                    return self.refuse(relative, &format!("could not follow it: {error}"));
+                }
             }
         } else {
             path.to_owned()

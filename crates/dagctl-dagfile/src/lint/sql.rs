@@ -62,11 +62,7 @@ pub(super) fn check(session: &mut Session<'_>, text: &Text) {
                 keyword => keyword.to_owned(),
             };
             session
-                .report(
-                    Code::SqlTypo,
-                    place,
-                    format!("`{found}` is no SQL keyword"),
-                )
+                .report(Code::SqlTypo, place, format!("`{found}` is no SQL keyword"))
                 .label("misspelt?")
                 .hint(format!("did you mean `{meant}`?"));
         }

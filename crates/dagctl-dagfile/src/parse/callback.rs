@@ -83,7 +83,10 @@ fn slack(session: &mut Session<'_>, entries: &[Entry]) -> Option<Callback> {
             }
             let hint = match nearest(field, SLACK_FIELDS.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the fields here are {}", crate::vocabulary::list(SLACK_FIELDS)),
+                None => format!(
+                    "the fields here are {}",
+                    crate::vocabulary::list(SLACK_FIELDS)
+                ),
             };
             session
                 .report(

@@ -10,7 +10,7 @@ use crate::lint::Names;
 use crate::nearest::nearest;
 use crate::sources::Session;
 use crate::vocabulary::list;
-use crate::yaml::{Node, Yaml};
+use crate::yaml::{Entry, Node, Yaml};
 
 const FIELDS: &[&str] = &["sql", "count", "max_count", "equals"];
 
@@ -85,20 +85,18 @@ fn one(
             .report(Code::UnknownField, entry.key_place, message)
             .hint(hint);
     }
-    let place = node
-        .entries()
-        .first()
-        .map_or(node.place, |it| it.key_place);
+    let place = node.entries().first().map_or(node.place, |it| it.key_place);
     let mut layers = Layers::default();
     layers.push(node);
     let bounds = bounds(session, &layers);
-    let sql = layers.require(session, (place, "a check"), "sql", |session, node, field| {
-        sql_text(session, site, node, field, names)
-    });
-    let none = ["count", "max_count", "equals"]
-        .iter()
-        .all(|it| node.get(it).is_none());
-    if none {
+    let sql = layers.require(
+        session,
+        (place, "a check"),
+        "sql",
+        |session, node, field| sql_text(session, site, node, field, names),
+    );
+    let bound = |it: &Entry| it.key != "sql" && it.key != "query";
+    if !node.entries().iter().any(bound) {
         session
             .report(
                 Code::MissingField,
@@ -108,5 +106,6 @@ fn one(
             .hint("`count: 1` asks for at least one");
         return None;
     }
+    // A bound under a foreign name has been reported, and leaves no DAG.
     Some(Check { sql: sql?, bounds })
 }

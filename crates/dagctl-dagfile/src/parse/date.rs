@@ -50,9 +50,7 @@ pub(super) fn date(
     if let Ok(it) = text.parse::<Timestamp>() {
         return Some(it.to_zoned(zone.clone()).datetime());
     }
-    if let Ok(it) = text.parse::<Date>() {
-        return Some(it.at(0, 0, 0, 0));
-    }
+    // A date alone is midnight.
     if let Ok(it) = text.parse::<DateTime>() {
         return Some(it);
     }

@@ -80,8 +80,7 @@ pub(super) fn check_default_args(session: &mut Session<'_>, root: &Node) {
     let Some(args) = root.get("default_args") else {
         return;
     };
-    if matches!(args.value.value, yaml::Yaml::Null)
-        || !session.is_map(&args.value, "default_args")
+    if matches!(args.value.value, yaml::Yaml::Null) || !session.is_map(&args.value, "default_args")
     {
         return;
     }

@@ -175,10 +175,7 @@ fn files(session: &mut Session<'_>, file: FileId, node: &Node) -> Option<Vec<Mem
         }
         members.extend(found.into_iter().map(|path| Member {
             name: stem_of(&path).to_owned(),
-            replacements: Replacements(vec![(
-                "file".to_owned(),
-                relative(folder, &path),
-            )]),
+            replacements: Replacements(vec![("file".to_owned(), relative(folder, &path))]),
         }));
     }
     Some(members)
@@ -198,7 +195,10 @@ fn values(session: &mut Session<'_>, node: &Node) -> Option<Vec<Member>> {
         empty(session, node, "values");
         return None;
     }
-    let texts: Vec<_> = items.iter().map(|it| session.filled(it, "values")).collect();
+    let texts: Vec<_> = items
+        .iter()
+        .map(|it| session.filled(it, "values"))
+        .collect();
     let texts: Option<Vec<_>> = texts.into_iter().collect();
     let members = texts?.into_iter().map(|it| Member {
         name: it.value.clone(),
@@ -215,11 +215,17 @@ fn matrix(session: &mut Session<'_>, node: &Node) -> Option<Vec<Member>> {
     for entry in node.entries() {
         let items = session.list(&entry.value, &entry.key)?;
         if items.len().saturating_mul(members.len()) > super::task::MAX_TASKS {
-            let message = format!("the matrix makes more than {} tasks", super::task::MAX_TASKS);
+            let message = format!(
+                "the matrix makes more than {} tasks",
+                super::task::MAX_TASKS
+            );
             session.report(Code::TooMany, entry.key_place, message);
             return None;
         }
-        let texts: Vec<_> = items.iter().map(|it| session.filled(it, &entry.key)).collect();
+        let texts: Vec<_> = items
+            .iter()
+            .map(|it| session.filled(it, &entry.key))
+            .collect();
         let texts: Vec<_> = texts.into_iter().collect::<Option<_>>()?;
         let name = format!("matrix.{}", entry.key);
         members = members
@@ -231,10 +237,7 @@ fn matrix(session: &mut Session<'_>, node: &Node) -> Option<Vec<Member>> {
                         longer.name.push('_');
                     }
                     longer.name.push_str(&it.value);
-                    longer
-                        .replacements
-                        .0
-                        .push((name.clone(), it.value.clone()));
+                    longer.replacements.0.push((name.clone(), it.value.clone()));
                     longer
                 })
             })

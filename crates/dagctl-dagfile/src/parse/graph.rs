@@ -11,6 +11,8 @@ use crate::sources::{Place, Session};
 use crate::vocabulary::list;
 
 const MAX_EDGES: usize = 50_000;
+/// More circles than this are one mistake.
+const MAX_CYCLES: usize = 10;
 
 /// A task as far as it could be read.
 #[derive(Debug, Clone)]
@@ -58,7 +60,8 @@ impl Directory {
         if let Some(found) = self.by_name.get(name) {
             return found.iter().map(|it| (*it, place)).collect();
         }
-        let message = format!("task `{task_id}` waits for `{name}`, which this DAG does not define");
+        let message =
+            format!("task `{task_id}` waits for `{name}`, which this DAG does not define");
         let diagnostic = session.report(Code::UnknownUpstream, place, message);
         diagnostic.label("no such task");
         match nearest(name, self.names.iter().map(String::as_str)) {
@@ -77,7 +80,7 @@ impl Directory {
 
 /// Complains about tasks that wait for each other, and about too many edges.
 pub(super) fn check(session: &mut Session<'_>, drafts: &[Draft]) {
-    let upstream: Vec<Vec<usize>> = drafts
+    let mut upstream: Vec<Vec<usize>> = drafts
         .iter()
         .map(|it| {
             let mut own: Vec<usize> = it.upstream.iter().map(|(at, _)| *at).collect();
@@ -93,12 +96,20 @@ pub(super) fn check(session: &mut Session<'_>, drafts: &[Draft]) {
             .report(Code::TooMany, first.place, message)
             .hint("put an `operator: empty` task between two large groups");
     }
-    let Err(Cycle(cycle)) = graph::topological(&upstream) else {
-        return;
-    };
-    let Some(last) = cycle.last() else {
-        return;
-    };
+    // Each circle is cut where it was reported, so that the next one shows.
+    for _ in 0..MAX_CYCLES {
+        let Err(Cycle(cycle)) = graph::topological(&upstream) else {
+            return;
+        };
+        let (Some(first), Some(last)) = (cycle.first(), cycle.last()) else {
+            return;
+        };
+        upstream[*first].retain(|it| it != last);
+        report_cycle(session, drafts, &cycle);
+    }
+}
+
+fn report_cycle(session: &mut Session<'_>, drafts: &[Draft], cycle: &[usize]) {
     let names: Vec<&str> = cycle
         .iter()
         .chain(cycle.first())
@@ -107,17 +118,22 @@ pub(super) fn check(session: &mut Session<'_>, drafts: &[Draft]) {
     let closing = drafts[cycle[0]]
         .upstream
         .iter()
-        .find(|(at, _)| at == last)
+        .find(|(at, _)| Some(at) == cycle.last())
         .map_or(drafts[cycle[0]].place, |(_, place)| *place);
-    let message = if cycle.len() == 1 {
-        format!("task `{}` waits for itself", names[0])
+    let (message, hint) = if cycle.len() == 1 {
+        let message = format!("task `{}` waits for itself", names[0]);
+        (message, "take it out of its own `depends_on`")
     } else {
-        format!("tasks wait for each other: {}", names.join(" → "))
+        let message = format!("tasks wait for each other: {}", names.join(" → "));
+        (
+            message,
+            "take one of these tasks out of another's `depends_on`",
+        )
     };
     session
         .report(Code::Cycle, closing, message)
         .label("closes the circle")
-        .hint("take one of these tasks out of the other's `depends_on`");
+        .hint(hint);
 }
 
 /// Every task that `task` waits for, however far.

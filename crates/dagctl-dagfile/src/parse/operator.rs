@@ -1,8 +1,6 @@
 //! The operators and their own fields.
 
-use dagctl_core::operator::{
-    Fetch, Http, Operator, Paging, Shell, ShellCommand, Sql, SqlCheck,
-};
+use dagctl_core::operator::{Fetch, Http, Operator, Paging, Shell, ShellCommand, Sql, SqlCheck};
 use serde_json::{Map, Value};
 
 use super::check::bounds;
@@ -27,9 +25,7 @@ const FETCH: Choice<'_, Fetch> = Choice {
     not_yet: &[],
 };
 
-const METHODS: &[&str] = &[
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
-];
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// The name of a task's operator.
 pub(super) fn name(task: &Node) -> Option<&str> {
@@ -196,11 +192,7 @@ fn sql_check(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) ->
     })
 }
 
-fn parameters(
-    session: &mut Session<'_>,
-    node: &Node,
-    field: &str,
-) -> Option<Map<String, Value>> {
+fn parameters(session: &mut Session<'_>, node: &Node, field: &str) -> Option<Map<String, Value>> {
     if !session.is_map(node, field) {
         return None;
     }

@@ -120,20 +120,18 @@ fn one(session: &mut Session<'_>, entry: &Entry) -> Option<Param> {
         max_length: None,
         format: None,
     };
+    let mut good = true;
     match &entry.value.value {
         Yaml::Broken => return None,
-        Yaml::Map(fields) => {
-            if !described(session, entry, fields, &mut param) {
-                return None;
-            }
-        }
+        Yaml::Map(fields) => good = described(session, entry, fields, &mut param),
         Yaml::Null | Yaml::Scalar(_) | Yaml::List(_) => {
             let default = session.json(&entry.value, &mut |_, _| ());
             param.types = type_of(&default).into_iter().collect();
             param.default = Some(default);
         }
     }
-    check_default(session, entry, &param).then_some(param)
+    good &= check_default(session, entry, &param);
+    good.then_some(param)
 }
 
 /// Reads an entry of the long form; whether nothing was wrong with it.

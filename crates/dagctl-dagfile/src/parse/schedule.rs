@@ -26,15 +26,16 @@ pub(super) fn read(session: &mut Session<'_>, node: &Node) -> Option<Schedule> {
         Yaml::List(items) => {
             if items.is_empty() {
                 session
-                    .report(Code::BadSchedule, node.place, ScheduleError::Empty.to_string())
+                    .report(
+                        Code::BadSchedule,
+                        node.place,
+                        ScheduleError::Empty.to_string(),
+                    )
                     .hint("for a DAG that only runs when triggered, write `null`");
                 return None;
             }
             let crons: Vec<_> = items.iter().map(|it| cron(session, it)).collect();
-            crons
-                .into_iter()
-                .collect::<Option<_>>()
-                .map(Schedule::Cron)
+            crons.into_iter().collect::<Option<_>>().map(Schedule::Cron)
         }
         Yaml::Map(entries) => step(session, node, entries),
     }
@@ -99,8 +100,15 @@ fn report(session: &mut Session<'_>, text: &Text, error: &ScheduleError) {
         "none" | "manual" | "never" | "off"
     );
     let presets = [
-        "@once", "@continuous", "@hourly", "@daily", "@midnight", "@weekly", "@monthly",
-        "@quarterly", "@yearly",
+        "@once",
+        "@continuous",
+        "@hourly",
+        "@daily",
+        "@midnight",
+        "@weekly",
+        "@monthly",
+        "@quarterly",
+        "@yearly",
     ];
     let bare = trimmed.trim_start_matches('@');
     let near = crate::nearest::nearest(bare, presets.iter().map(|it| &it[1..]));

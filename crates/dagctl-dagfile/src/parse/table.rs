@@ -191,8 +191,7 @@ pub(super) fn sql_text(
     let word = text.value.trim();
     let text = if word.ends_with(".sql") && !word.contains(char::is_whitespace) {
         let file = referred(session, site, &text)?;
-        site.replacements
-            .text(Text::of_file(session.sources, file))
+        site.replacements.text(Text::of_file(session.sources, file))
     } else {
         text
     };

@@ -11,6 +11,12 @@ pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saph
     });
     let said = error.to_string();
     let said = said.split(" at line ").next().unwrap_or_default().trim();
+    let said = &match said.split_once(": `") {
+        Some((what, character)) => {
+            format!("{what} `{}`", character.trim_end_matches(['\'', '`']))
+        }
+        None => said.to_owned(),
+    };
     let limit = ["budget breached", "recursion limit", "limit exceeded"]
         .iter()
         .any(|it| said.contains(it));
@@ -26,7 +32,7 @@ pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saph
                 "this nests too deeply or repeats too much",
             )
             .hint("64 levels, 100,000 values and aliases of ten times the file are the limit")
-            .note(said);
+            .note(said.as_str());
     } else if let Some(start) = unquoted_template(line) {
         let place = Place::new(file, line_start + start..line_start + line.trim_end().len());
         report_unquoted_template(session, place);
@@ -61,7 +67,7 @@ pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saph
 pub(super) fn report_odd_key(session: &mut Session<'_>, map: Place, key: Place) {
     let text = session.sources.text(map.file);
     let start = map.range().start;
-    if text[start..].starts_with("{{") {
+    if text.get(start..).is_some_and(|it| it.starts_with("{{")) {
         let (line_start, line) = line_of(text, start);
         let end = text[start..line_start + line.len()]
             .find("}}")
