@@ -31,7 +31,7 @@ use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_core::template::{self, Context};
 use dagctl_core::variable::Masker;
 use futures::FutureExt;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 pub use crate::clean_up::CleanUp;
 pub use crate::log::{Log, LogLimits, LogLine, Stream};
@@ -104,7 +104,13 @@ pub async fn run(attempt: Attempt, log: Log, stop: Stop) -> Outcome {
     let log = log.masking(attempt.masker());
     let outcome = supervise(&attempt, &log, stop).await;
     let outcome = masking::masked(outcome, log.masker());
-    log.finish().await;
+    // Who lost the lease may have lost the database too, and nobody empties the log.
+    let _ = match &outcome {
+        Outcome::Failed(failure) if failure.kind == FailureKind::Fenced => {
+            timeout(Duration::from_secs(1), log.finish()).await
+        }
+        _ => Ok(log.finish().await),
+    };
     outcome
 }
 

@@ -321,3 +321,114 @@ impl LogWriter {
         kept
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    fn log(limits: LogLimits, secret: &str) -> (Log, Receiver<LogLine>) {
+        let (sender, receiver) = channel(10_000);
+        let log = Log::new(sender, limits).masking(Masker::new([secret]));
+        (log, receiver)
+    }
+
+    fn texts(mut receiver: Receiver<LogLine>) -> Vec<String> {
+        let mut texts = Vec::new();
+        while let Ok(line) = receiver.try_recv() {
+            texts.push(line.text);
+        }
+        texts
+    }
+
+    #[tokio::test]
+    async fn a_secret_across_any_border_of_chunks_never_leaves() {
+        let secret = "correct-horse-요약-battery";
+        let output = format!("before {secret} after\nline\n{secret}{secret}\n{secret}");
+        let whole = ["before *** after", "line", "******", "***"];
+        for border in 0..=output.len() {
+            for second in [border, (border + 7).min(output.len()), output.len()] {
+                let (log, receiver) = log(LogLimits::default(), secret);
+                let mut writer = log.writer(Stream::Stdout);
+                let bytes = output.as_bytes();
+                writer.write(&bytes[..border]).await;
+                writer.write(&bytes[border..second]).await;
+                writer.write(&bytes[second..]).await;
+                let last = writer.finish().await;
+                assert_eq!(texts(receiver), whole, "cut at {border} and {second}");
+                assert_eq!(last, whole);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_at_the_cut_of_a_long_line_never_leaves() {
+        let secret = "correct-horse-battery";
+        let limits = LogLimits {
+            line: 100,
+            ..LogLimits::default()
+        };
+        for before in 70..110 {
+            let (log, receiver) = log(limits, secret);
+            let mut writer = log.writer(Stream::Stdout);
+            let line = format!("{}{secret}{}\nnext\n", "x".repeat(before), "y".repeat(500));
+            writer.write(line.as_bytes()).await;
+            writer.finish().await;
+            let texts = texts(receiver);
+            assert!(texts[0].ends_with("… (line cut after 100 bytes)"));
+            assert!(!texts[0].contains("corr"), "{before}: {}", texts[0]);
+            assert_eq!(texts[1], "next");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_that_never_ends_is_not_kept_in_memory() {
+        let (log, receiver) = log(LogLimits::default(), "correct-horse-battery");
+        let mut writer = log.writer(Stream::Stdout);
+        let chunk = [b'x'; 64 * 1024];
+        for _ in 0..100 {
+            writer.write(&chunk).await;
+        }
+        writer.finish().await;
+        let texts = texts(receiver);
+        let sizes: Vec<_> = texts.iter().map(String::len).collect();
+        assert!(sizes.iter().sum::<usize>() < 1_100_000, "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn of_a_long_log_the_head_and_the_tail_are_kept() {
+        let limits = LogLimits {
+            head: 100,
+            tail: 50,
+            line: 1000,
+        };
+        let (log, receiver) = log(limits, "correct-horse-battery");
+        for number in 100..200 {
+            log.line(format!("line {number}")).await;
+        }
+        log.finish().await;
+        let texts = texts(receiver);
+        let head: Vec<_> = (100..111).map(|it| format!("line {it}")).collect();
+        let tail: Vec<_> = (195..200).map(|it| format!("line {it}")).collect();
+        assert_eq!(texts[..11], head);
+        assert!(texts[11].starts_with("the log is long"));
+        assert_eq!(texts[12], "… 84 lines left out …");
+        assert_eq!(texts[13..], tail);
+    }
+
+    #[tokio::test]
+    async fn odd_bytes_become_text() {
+        let (log, receiver) = log(LogLimits::default(), "correct-horse-battery");
+        let mut writer = log.writer(Stream::Stderr);
+        writer
+            .write(b"a\0b \xff\xfe c\r\n\x1b[31mred\n\xec\x9a")
+            .await;
+        writer.write(b"\x94 \xec").await;
+        writer.finish().await;
+        assert_eq!(
+            texts(receiver),
+            ["ab \u{fffd}\u{fffd} c", "\u{1b}[31mred", "요 \u{fffd}"]
+        );
+    }
+}
