@@ -110,11 +110,18 @@ impl PackageManager {
 
     fn commands(self) -> Vec<Vec<&'static str>> {
         match self {
-            // The first line stands before the package, and keeps it from starting a server nobody asked for.
+            // The first line stands before the package, and keeps it from starting a server nobody asked for;
+            // the recommended packages would add a mail server.
             Self::Apt => vec![
                 vec!["sh", "-c", NO_MAIN_CLUSTER],
                 vec!["apt-get", "update"],
-                vec!["apt-get", "install", "--yes", "postgresql"],
+                vec![
+                    "apt-get",
+                    "install",
+                    "--yes",
+                    "--no-install-recommends",
+                    "postgresql",
+                ],
             ],
             Self::Dnf => vec![vec!["dnf", "install", "--assumeyes", "postgresql-server"]],
             Self::Brew => vec![vec!["brew", "install", "postgresql@17"]],
@@ -147,6 +154,6 @@ mod tests {
                 .join(" ")
                 .contains("create_main_cluster = false")
         );
-        assert!(commands[2].join(" ").contains("install --yes postgresql"));
+        assert_eq!(commands[2].last(), Some(&"postgresql"));
     }
 }

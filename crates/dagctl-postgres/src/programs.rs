@@ -51,7 +51,7 @@ impl Programs {
     "found no PostgreSQL server programs of version {OLDEST_MAJOR} or newer{}\n\
      Install them, here or with the package manager:\n  \
        any:     add --install-postgres to this command, and dagctl runs the right one of these\n  \
-       Debian:  sudo apt-get update && sudo apt-get install --yes postgresql\n  \
+       Debian:  sudo apt-get update && sudo apt-get install --yes --no-install-recommends postgresql\n  \
        Fedora:  sudo dnf install --assumeyes postgresql-server\n  \
        macOS:   brew install postgresql@17\n\
      Or use a server that runs elsewhere: --database-url postgres://USER@HOST/DATABASE",
