@@ -17,7 +17,7 @@ pub mod worker;
 mod advance;
 mod commit;
 mod dag_cache;
-mod flush;
+pub mod flush;
 mod log_writer;
 mod notice_payload;
 

@@ -1,0 +1,366 @@
+//! The flush is a shortcut for one row of the core's truth table: random DAGs with random outcomes go through the
+//! flush, through looks alone, and through two workers at once, and must end alike.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dagctl_core::dag::Dag;
+use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, WorkerId};
+use dagctl_core::outcome::{Failure, FailureKind, Outcome};
+use dagctl_engine::flush::{OnSuccess, Report};
+use dagctl_engine::{Engine, EngineConfig};
+use dagctl_store::Store;
+use dagctl_store::attempts::Claim;
+use dagctl_store::dags::NewVersion;
+use dagctl_store::runs::{Created, NewRun, RunType};
+use dagctl_store::workers::NewWorker;
+use dagctl_testkit::TestDatabase;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+use serde_json::Map;
+use sqlx::Row as _;
+
+/// What a task is and does: which earlier tasks it waits for, its rule, its retries, and what each attempt reports.
+#[derive(Debug, Clone)]
+struct Node {
+    upstream: u16,
+    rule: u8,
+    retries: u8,
+    reports: Vec<u8>,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    nodes: Vec<Node>,
+    max_active_tasks: u8,
+    cancel_after: Option<u8>,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let node = (any::<u16>(), 0..6_u8, 0..3_u8, vec(0..10_u8, 6)).prop_map(
+        |(upstream, rule, retries, reports)| Node {
+            upstream: upstream & (upstream >> 1),
+            rule,
+            retries,
+            reports,
+        },
+    );
+    (
+        vec(node, 1..12),
+        1..14_u8,
+        proptest::option::weighted(0.15, 0..6_u8),
+    )
+        .prop_map(|(nodes, max_active_tasks, cancel_after)| Case {
+            nodes,
+            max_active_tasks,
+            cancel_after,
+        })
+}
+
+impl Case {
+    fn yaml(&self, dag_id: &str) -> String {
+        let mut text = format!(
+            "dag_id: {dag_id}\nmax_active_tasks: {}\nmax_active_runs: 16\ntasks:\n",
+            self.max_active_tasks
+        );
+        for (at, node) in self.nodes.iter().enumerate() {
+            let rule = [
+                "all_success",
+                "all_success",
+                "all_success",
+                "all_success",
+                "all_done",
+                "one_failed",
+            ][usize::from(node.rule)];
+            let upstream: Vec<String> = (0..at)
+                .filter(|it| node.upstream >> (it % 16) & 1 == 1)
+                .map(|it| format!("t{it}"))
+                .collect();
+            text.push_str(&format!(
+                "  t{at}:\n    operator: empty\n    trigger_rule: {rule}\n    retries: {}\n    retry_delay: 0s\n",
+                node.retries
+            ));
+            if !upstream.is_empty() {
+                text.push_str(&format!("    depends_on: [{}]\n", upstream.join(", ")));
+            }
+        }
+        text
+    }
+
+    fn outcome(&self, dag: &Dag, claim: &Claim) -> Outcome {
+        let task = dag.task(claim.key.instance.task_index).unwrap();
+        let node = &self.nodes[task.task_id.as_str()[1..].parse::<usize>().unwrap()];
+        let attempt = usize::try_from(claim.key.attempt.get()).unwrap() - 1;
+        match node.reports[attempt % node.reports.len()] {
+            0..=5 => Outcome::Success {
+                outputs: Map::from_iter([("n".to_owned(), attempt.into())]),
+            },
+            6 | 7 => Failure::new(FailureKind::Connect, "refused").into(),
+            8 => Outcome::Skipped {
+                reason: "asked to".to_owned(),
+            },
+            // Handed back at most once, or a run would never end.
+            _ if attempt == 0 => Outcome::HandedBack,
+            _ => Failure::new(FailureKind::Check, "too few rows").into(),
+        }
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    store: Store,
+    other: Engine,
+}
+
+impl Bench {
+    async fn new(database: &TestDatabase) -> Self {
+        let engine = |store: &Store| {
+            let config = EngineConfig::new("dags".into(), "runs".into(), [7; 32]);
+            Engine::new(store.clone(), store.clone(), config)
+        };
+        let store = Store::from_pool(database.pool.clone());
+        let other = Store::from_pool(database.connect().await);
+        Self {
+            engine: engine(&store),
+            other: engine(&other),
+            store,
+        }
+    }
+
+    async fn worker(&self) -> WorkerId {
+        let new = NewWorker {
+            name: "test".into(),
+            version: "0".into(),
+            slots: 4,
+            lease: Duration::from_secs(600),
+        };
+        self.store.register_worker(&new).await.unwrap()
+    }
+
+    async fn run(&self, dag: DagKey, version: DagVersionId, name: &str) -> DagRunId {
+        let now = self.store.now().await.unwrap();
+        let new = NewRun {
+            dag_key: dag,
+            dag_version_id: version,
+            run_id: name.to_owned(),
+            run_type: RunType::Manual,
+            logical_at: now,
+            interval_start: now,
+            interval_end: now,
+            params: Map::new(),
+            note: None,
+            triggered_by: None,
+            idempotency: None,
+        };
+        match self.store.create_run(&new).await.unwrap() {
+            Created::New { dag_run_id, .. } => dag_run_id,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Works as a worker would, a batch at a time, until nothing is left to claim.
+async fn work(
+    engine: Engine,
+    worker: WorkerId,
+    dag: Arc<Dag>,
+    case: Case,
+    batch: usize,
+    on_success: OnSuccess,
+) {
+    let mut idle = 0;
+    while idle < 3 {
+        engine.store().queue_due_timers().await.unwrap();
+        let claims = engine.store().claim(worker, batch).await.unwrap();
+        if claims.is_empty() {
+            idle += 1;
+            tokio::task::yield_now().await;
+            continue;
+        }
+        idle = 0;
+        let reports = claims
+            .iter()
+            .map(|it| Report {
+                key: it.key,
+                outcome: case.outcome(&dag, it),
+                on_success,
+            })
+            .collect();
+        engine.flush(worker, reports).await.unwrap();
+    }
+}
+
+/// What a run came to: the run's state, and each task's state, attempt, tries and counters.
+async fn ending(store: &Store, run: DagRunId) -> (String, Vec<(i32, String, i16, i16, i16, i16)>) {
+    let state: String = sqlx::query_scalar(
+        "select state::text from dag_run where dag_run_id = $1 and remaining = 0",
+    )
+    .bind(run.get())
+    .fetch_optional(store.pool())
+    .await
+    .unwrap()
+    .unwrap_or_else(|| "not ended".to_owned());
+    let rows = sqlx::query(
+        "select task_index, state::text, attempt, tries, pending, n_bad from task_instance
+        where dag_run_id = $1 order by task_index",
+    )
+    .bind(run.get())
+    .fetch_all(store.pool())
+    .await
+    .unwrap();
+    let rows = rows
+        .iter()
+        .map(|it| {
+            (
+                it.get(0),
+                it.get(1),
+                it.get(2),
+                it.get(3),
+                it.get(4),
+                it.get(5),
+            )
+        })
+        .collect();
+    (state, rows)
+}
+
+async fn left_over(store: &Store) -> i64 {
+    sqlx::query_scalar("select (select count(*) from ready) + (select count(*) from timer)")
+        .fetch_one(store.pool())
+        .await
+        .unwrap()
+}
+
+async fn check(bench: &Bench, case: Case, number: usize) -> Result<(), TestCaseError> {
+    let dag_id = format!("random_{number}");
+    let file = format!("{dag_id}.yaml");
+    let files = BTreeMap::from([(file.clone(), case.yaml(&dag_id))]);
+    let (dag, problems) = dagctl_dagfile::parse_version(&files, &file);
+    let dag = Arc::new(dag.unwrap_or_else(|| panic!("{problems:?}\n{}", case.yaml(&dag_id))));
+    let new = NewVersion {
+        dag: &dag,
+        hash: dag_id.as_bytes(),
+        commit: None,
+        files: &files,
+    };
+    let (key, version) = bench.store.activate_version(&new).await.unwrap();
+    let mut endings = vec![];
+    for (name, on_success) in [
+        ("flush", OnSuccess::Plain),
+        ("look", OnSuccess::Look),
+        ("both", OnSuccess::Plain),
+    ] {
+        let run = bench.run(key, version, name).await;
+        if let Some(after) = case.cancel_after {
+            // The same few attempts end before the request in each way.
+            let worker = bench.worker().await;
+            for _ in 0..after {
+                for claim in bench.store.claim(worker, 1).await.unwrap() {
+                    let report = Report {
+                        key: claim.key,
+                        outcome: case.outcome(&dag, &claim),
+                        on_success,
+                    };
+                    bench.engine.flush(worker, vec![report]).await.unwrap();
+                }
+            }
+            bench.engine.request_cancel(run, "kim").await.unwrap();
+        }
+        let (one, two) = (bench.worker().await, bench.worker().await);
+        let first = work(
+            bench.engine.clone(),
+            one,
+            dag.clone(),
+            case.clone(),
+            4,
+            on_success,
+        );
+        if name == "both" {
+            let other = work(
+                bench.other.clone(),
+                two,
+                dag.clone(),
+                case.clone(),
+                2,
+                OnSuccess::Look,
+            );
+            let (first, other) = (tokio::spawn(first), tokio::spawn(other));
+            first.await.unwrap();
+            other.await.unwrap();
+            // Whoever stopped early left work to the other.
+            work(
+                bench.engine.clone(),
+                one,
+                dag.clone(),
+                case.clone(),
+                4,
+                on_success,
+            )
+            .await;
+        } else {
+            first.await;
+        }
+        prop_assert_eq!(
+            left_over(&bench.store).await,
+            0,
+            "{} left work behind",
+            name
+        );
+        endings.push(ending(&bench.store, run).await);
+    }
+    prop_assert!(
+        endings[0].0 != "not ended",
+        "the run never ended: {:?}",
+        endings[0]
+    );
+    // Pending tasks that a cancel settled never counted down to zero for nobody; all others did.
+    prop_assert!(endings[0].1.iter().all(|it| it.4 >= 0));
+    prop_assert_eq!(&endings[0], &endings[1], "the flush and the look differ");
+    if case.cancel_after.is_none() {
+        prop_assert_eq!(&endings[0], &endings[2], "two workers at once differ");
+        prop_assert!(
+            endings[0].1.iter().all(|it| it.4 == 0),
+            "an upstream task was not counted down"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn the_flush_and_the_look_agree_also_from_two_connections_at_once() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let database = TestDatabase::migrated(&dagctl_store::database::MIGRATIONS).await;
+        let bench = Bench::new(&database).await;
+        let mut runner = TestRunner::new(ProptestConfig {
+            cases: 40,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        });
+        let handle = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| {
+            runner
+                .run(&numbered_cases(), |(case, number)| {
+                    handle.block_on(check(&bench, case, number))
+                })
+                .unwrap();
+        });
+    });
+}
+
+/// Cases with numbers, so that each is a DAG of its own; shrinking makes new numbers, too.
+fn numbered_cases() -> impl Strategy<Value = (Case, usize)> {
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+    cases().prop_map(|case| {
+        (
+            case,
+            NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed),
+        )
+    })
+}
