@@ -105,12 +105,13 @@ pub async fn run(attempt: Attempt, log: Log, stop: Stop) -> Outcome {
     let outcome = supervise(&attempt, &log, stop).await;
     let outcome = masking::masked(outcome, log.masker());
     // Who lost the lease may have lost the database too, and nobody empties the log.
-    let _ = match &outcome {
-        Outcome::Failed(failure) if failure.kind == FailureKind::Fenced => {
-            timeout(Duration::from_secs(1), log.finish()).await
-        }
-        _ => Ok(log.finish().await),
-    };
+    let is_fenced =
+        matches!(&outcome, Outcome::Failed(failure) if failure.kind == FailureKind::Fenced);
+    if is_fenced {
+        let _ = timeout(Duration::from_secs(1), log.finish()).await;
+    } else {
+        log.finish().await;
+    }
     outcome
 }
 
