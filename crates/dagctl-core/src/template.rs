@@ -7,6 +7,7 @@ mod explain;
 mod lint;
 mod moment;
 mod names;
+mod python;
 mod shell;
 mod suggest;
 mod syntax;
@@ -200,6 +201,8 @@ pub enum Quoting {
     Plain,
     /// As one word of a POSIX shell, also between the author's own quotes.
     Shell,
+    /// As a literal of Python, or escaped inside the author's string.
+    Python,
     /// With Slack's `&`, `<` and `>` escaped, so that data can neither mention nor link.
     Slack,
 }
@@ -219,12 +222,16 @@ pub fn render(source: &str, context: &Context, quoting: Quoting) -> Result<Strin
         Quoting::Slack => engine::slack_environment()
             .render_named_str("<template>", source, context.root())
             .map_err(explain)?,
-        Quoting::Shell => return render_script(source, context),
+        Quoting::Shell | Quoting::Python => return render_script(source, context, quoting),
     };
     within_limit(text)
 }
 
-fn render_script(source: &str, context: &Context) -> Result<String, TemplateError> {
+fn render_script(
+    source: &str,
+    context: &Context,
+    quoting: Quoting,
+) -> Result<String, TemplateError> {
     let explain = |error| explain::explain(&error, source, Form::Text, context);
     let tree = syntax::tree(source, Form::Text).map_err(explain)?;
     let mut capture = None;
@@ -236,10 +243,13 @@ fn render_script(source: &str, context: &Context) -> Result<String, TemplateErro
     if let Some(range) = capture {
         return Err(explain::about(
             &source[check::clamp(source, range)],
-            "a block that catches its output cannot be quoted for a shell: use a filter on the value",
+            "a block that catches its output cannot be quoted for a script: use a filter on the value",
         ));
     }
-    let environment = engine::marking_environment();
+    let environment = match quoting {
+        Quoting::Python => engine::json_marking_environment(),
+        Quoting::Plain | Quoting::Shell | Quoting::Slack => engine::marking_environment(),
+    };
     let template = environment.template_from_str(source).map_err(explain)?;
     let (marked, spans) = template
         .render_with_spans(context.root())
@@ -256,11 +266,17 @@ fn render_script(source: &str, context: &Context) -> Result<String, TemplateErro
             _ => shell::Part::Script(text),
         });
     }
-    let script = shell::script(parts).map_err(|(number, refusal)| {
+    let (script, reference) = match quoting {
+        Quoting::Python => (python::script(parts), "read os.environ[\"NAME\"]"),
+        Quoting::Plain | Quoting::Shell | Quoting::Slack => {
+            (shell::script(parts), "write \"$NAME\"")
+        }
+    };
+    let script = script.map_err(|(number, refusal)| {
         explain::about(
             &source[check::clamp(source, values[number].clone())],
             &format!(
-                "a value cannot be put {refusal}: pass it through `env` and write \"$NAME\" in the script"
+                "a value cannot be put {refusal}: pass it through `env` and {reference} in the script"
             ),
         )
     })?;

@@ -32,6 +32,17 @@ pub(super) fn marking_environment() -> Environment<'static> {
     environment
 }
 
+/// The same, with each value as JSON, for a language whose literals have types.
+pub(super) fn json_marking_environment() -> Environment<'static> {
+    let mut environment = environment();
+    environment.set_formatter(|out, _, value| {
+        out.write_str(MARK)?;
+        out.write_str(&to_json(value, Rest(Vec::new()))?)?;
+        Ok(())
+    });
+    environment
+}
+
 /// What [`marking_environment`] writes before a value.
 pub(super) const MARK: &str = "=";
 
