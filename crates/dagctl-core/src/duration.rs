@@ -71,7 +71,7 @@ pub fn human(duration: Duration) -> String {
     }
     if duration < Duration::from_secs(60) {
         let tenths = duration.as_millis() / 100;
-        return if tenths % 10 == 0 {
+        return if tenths.is_multiple_of(10) {
             format!("{}s", tenths / 10)
         } else {
             format!("{}.{}s", tenths / 10, tenths % 10)
