@@ -1,7 +1,7 @@
 //! Puts values into scripts, for each interpreter in its own way.
 //!
 //! A value must arrive byte for byte and must never be read as code. For a POSIX shell the template engine quotes it
-//! as its place in the script calls for. For an interpreter whose quoting is not known, `{{ }}` is refused: values
+//! as its place in the script calls for; for Python it writes a literal, or escapes inside a string. For an interpreter whose quoting is not known, `{{ }}` is refused: values
 //! travel in `env:`.
 
 use std::path::Path;
@@ -40,17 +40,19 @@ pub(super) fn render(
     context: &Context,
 ) -> Result<String, Failure> {
     let wrong = |message: String| Failure::new(FailureKind::Definition, message);
-    match Language::of(interpreter) {
-        Language::Posix => template::render(source, context, Quoting::Shell)
-            .map_err(|err| wrong(format!("cannot render the script: {err}"))),
-        Language::Python | Language::Unknown => {
+    let quoting = match Language::of(interpreter) {
+        Language::Posix => Quoting::Shell,
+        Language::Python => Quoting::Python,
+        Language::Unknown => {
             if ["{{", "{%", "{#"].iter().any(|it| source.contains(it)) {
                 return Err(wrong(format!(
                     "a script for `{interpreter}` cannot hold `{{{{ }}}}`, because its quoting is not known: set \
                      the values in `env:` and read them from the environment"
                 )));
             }
-            Ok(source.to_owned())
+            return Ok(source.to_owned());
         }
-    }
+    };
+    template::render(source, context, quoting)
+        .map_err(|err| wrong(format!("cannot render the script: {err}")))
 }

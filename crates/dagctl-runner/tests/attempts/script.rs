@@ -147,6 +147,46 @@ async fn values_in_env_arrive_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn values_in_python_arrive_byte_for_byte() {
+    let (run, texts) = run_with_texts();
+    for (before, after) in [
+        ("", ""),
+        ("\"", "\""),
+        ("'", "'"),
+        ("\"\"\"it's ", "\"\"\"[5:]"),
+        ("''", ""),
+        ("f'", "'"),
+    ] {
+        let mut text =
+            "import os, sys\nout = open(os.environ['DAGCTL_RUN_DIR'] + '/out', 'w', newline='')\n"
+                .to_owned();
+        for at in 0..texts.len() {
+            // The comment must stay one.
+            text += &format!(
+                "out.write({before}{{{{ params.p{at} }}}}{after} + '\\0')  # it's {{{{ params.p{at} }}}}\n"
+            );
+        }
+        run.run(script_for("python3", &text)).await.outputs();
+        assert_eq!(written(&run), texts, "between {before} and {after}");
+    }
+    assert!(!run.dag_dir().join("pwned").exists());
+}
+
+#[tokio::test]
+async fn values_in_python_keep_their_types() {
+    let mut run = Run::new();
+    let value = serde_json::json!({"a": [1, 2.5, true, null, "x\"y"]});
+    run.params.insert("all".to_owned(), value);
+    let text = "assert {{ params.all }} == {'a': [1, 2.5, True, None, 'x\"y']}";
+    run.run(script_for("python3", text)).await.outputs();
+    let ended = run
+        .run(script_for("python3", "print(r'{{ ts }}{{ params.all }}')"))
+        .await;
+    let message = &ended.failure().message;
+    assert!(message.contains("raw or bytes string"), "{message}");
+}
+
+#[tokio::test]
 async fn an_interpreter_whose_quoting_is_unknown_takes_no_values() {
     let run = Run::new();
     let ended = run.run(script_for("perl", "print '{{ ds }}'")).await;
