@@ -8,6 +8,7 @@ use dagctl_core::connection::Secret;
 use dagctl_engine::notifier::pass_hints_on;
 use dagctl_engine::syncer::Syncer;
 use dagctl_engine::{Engine, EngineConfig, services, worker};
+use dagctl_server::{App, AppConfig};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -120,7 +121,22 @@ impl Daemon {
 
     /// Serves the pages and the REST interface.
     pub(crate) fn start_web(&self, listener: TcpListener) {
-        let _ = (listener, &self.close_pages);
+        let app = App::new(
+            self.engine.clone(),
+            AppConfig {
+                base_url: self.engine.config().base_url.clone(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                trusted_proxies: vec![],
+            },
+        );
+        let served = dagctl_server::serve(listener, app, self.close_pages.clone());
+        let drain = self.drain.clone();
+        self.pages.spawn(async move {
+            if let Err(err) = served.await {
+                tracing::error!("The web service ended, and this process with it: {err}");
+                drain.cancel();
+            }
+        });
     }
 
     /// Waits for the first signal.

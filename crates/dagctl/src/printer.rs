@@ -102,6 +102,8 @@ impl Printer {
         row: impl Fn(&T) -> [String; N],
     ) {
         match format {
+            // Headers over nothing say less than the sentence that follows.
+            Format::Table if items.is_empty() => (),
             Format::Table => {
                 let mut table = Table::new();
                 table.load_style(NOTHING);

@@ -8,8 +8,9 @@ use dagctl_core::connection::{Connection, Secret};
 use dagctl_engine::EngineConfig;
 use dagctl_engine::syncer::{Synced, Syncer};
 use dagctl_postgres::{Options, PrivatePostgres, Programs, ServerUser};
+use dagctl_server::auth::{self, Role};
 use dagctl_store::Store;
-use dagctl_store::accounts::Role;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::validate;
@@ -20,7 +21,7 @@ use crate::config::{
 use crate::daemon::{self, Daemon, Setup, Signals};
 use crate::local::LocalAccess;
 use crate::printer::{Printer, Tone};
-use crate::secret_key::{self, hex};
+use crate::secret_key;
 use crate::stop::{Ended, Stop};
 use crate::{database, logging};
 
@@ -32,6 +33,8 @@ const DEMO_DATABASE: &str = "demo_warehouse";
 const DEMO_CONNECTION: &str = "redshift_dev_db";
 /// The account of commands that run as the same user on the same machine. It has no password.
 const LOCAL_ACCOUNT: &str = "local";
+/// What its token of this start is called.
+const LOCAL_TOKEN: &str = "standalone";
 /// How long Ctrl-C waits for running tasks.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -284,20 +287,12 @@ fn offer_demo_warehouse(config: &mut EngineConfig, server: &PrivatePostgres) -> 
 async fn local_token(store: &Store) -> anyhow::Result<String> {
     let account = match store.account(LOCAL_ACCOUNT).await? {
         Some((account, _)) => account,
-        None => {
-            store
-                .create_account(LOCAL_ACCOUNT, None, Role::Admin)
-                .await?
-        }
+        None => auth::create_account(store, LOCAL_ACCOUNT, None, Role::Admin).await?,
     };
     store
-        .delete_tokens_called(account.account_id, "standalone")
+        .delete_tokens_called(account.account_id, LOCAL_TOKEN)
         .await?;
-    let token = hex(&rand::random::<[u8; 32]>());
-    store
-        .create_token(&token, account.account_id, "standalone", None)
-        .await?;
-    Ok(token)
+    Ok(auth::create_token(store, account.account_id, LOCAL_TOKEN, None).await?)
 }
 
 /// A link that makes the first account, unless somebody can log in already.
@@ -305,13 +300,9 @@ pub(crate) async fn setup_link(store: &Store, url: &str) -> anyhow::Result<Optio
     if store.has_login().await? {
         return Ok(None);
     }
-    let secret = hex(&rand::random::<[u8; 32]>());
-    store.put_setup_secret(&secret, SETUP_MINUTES).await?;
-    Ok(Some(format!("{url}/setup?secret={secret}")))
+    let path = auth::make_setup_path(store).await?;
+    Ok(Some(format!("{url}{path}")))
 }
-
-/// How long a setup link works; each start makes another.
-const SETUP_MINUTES: i32 = 24 * 60;
 
 /// Starts Postgres again whenever it was killed, until told to stop.
 async fn keep_alive(mut server: PrivatePostgres, stop: CancellationToken) -> PrivatePostgres {
@@ -361,7 +352,13 @@ fn welcome(it: &Welcome<'_>, printer: Printer) {
     ));
     line("Pages", it.url);
     match it.setup_link {
-        Some(link) => line("Log in", &format!("the first time with {link}")),
+        Some(link) => line(
+            "Log in",
+            &format!(
+                "the first time with {link} (for {} minutes)",
+                auth::SETUP_LINK_MINUTES
+            ),
+        ),
         None => line("Log in", "with your account"),
     }
     let data = it.data_dir.display();
