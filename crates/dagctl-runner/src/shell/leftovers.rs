@@ -2,13 +2,14 @@
 //!
 //! A process can leave its group and its parent (`setsid`, a double fork), but it takes its environment along. So
 //! every process of an attempt carries a marker there, and Linux shows it in `/proc`. Elsewhere only the group is
-//! known. A process that clears its environment is still found as long as its parent lives.
+//! known. A process that clears its environment is found as well where its parent lived when we first looked.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::process;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
@@ -24,7 +25,9 @@ pub(super) struct Family {
     /// The first process, which leads the group.
     pub(super) leader: Pid,
     /// What the environment of each holds as [`MARKER`].
-    pub(super) marker: String,
+    marker: String,
+    /// Who was found before, by number and start time: a parent may die before a child that only it leads to.
+    known: Arc<Mutex<BTreeSet<(i32, u64)>>>,
 }
 
 /// One process of a family.
@@ -70,6 +73,15 @@ impl std::fmt::Display for Member {
 }
 
 impl Family {
+    /// The family of a process that was just started.
+    pub(super) fn new(leader: Pid, marker: String) -> Self {
+        Self {
+            leader,
+            marker,
+            known: Arc::default(),
+        }
+    }
+
     /// Signals every process of the family; gives back how many there were.
     pub(super) fn signal(&self, signal: Signal) -> usize {
         let members = self.members();
@@ -91,8 +103,9 @@ impl Family {
         }
         let marked = format!("{MARKER}={}", self.marker);
         let first = self.leader.as_raw_nonzero().get();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found: Vec<(i32, Member)> = Vec::new();
-        let mut others: Vec<(i32, i32, Member)> = Vec::new();
+        let mut others: Vec<(i32, Stat, Member)> = Vec::new();
         for (pid, held) in processes_since(first) {
             // The handle comes first: what is read after it belongs to the process that it holds.
             let reach = Reach::of(held);
@@ -101,21 +114,26 @@ impl Family {
             };
             let member = Member {
                 pid: held,
-                name: stat.name,
+                name: stat.name.clone(),
                 reach,
             };
-            if stat.group == first || environment_holds(pid, &marked) {
+            if stat.group == first
+                || known.contains(&(pid, stat.started))
+                || environment_holds(pid, &marked)
+            {
+                known.insert((pid, stat.started));
                 found.push((pid, member));
             } else {
-                others.push((pid, stat.parent, member));
+                others.push((pid, stat, member));
             }
         }
         // Children that cleared their environment.
         while let Some(at) = others
             .iter()
-            .position(|(_, parent, _)| found.iter().any(|(pid, _)| pid == parent))
+            .position(|(_, stat, _)| found.iter().any(|(pid, _)| *pid == stat.parent))
         {
-            let (pid, _, member) = others.swap_remove(at);
+            let (pid, stat, member) = others.swap_remove(at);
+            known.insert((pid, stat.started));
             found.push((pid, member));
         }
         found.into_iter().map(|(_, member)| member).collect()

@@ -110,7 +110,7 @@ impl Running {
         });
         Ok(Self {
             child,
-            family: Family { leader, marker },
+            family: Family::new(leader, marker),
             log: log.clone(),
             reader,
             last_output: None,
