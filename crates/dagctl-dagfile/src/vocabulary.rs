@@ -554,3 +554,47 @@ pub(crate) fn list(names: &[&str]) -> String {
     let quoted: Vec<_> = names.iter().map(|it| format!("`{it}`")).collect();
     quoted.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_on_the_dag_file_names_every_field_and_what_does_not_work() {
+        let page = include_str!("../../../docs/dag-file.md");
+        let operators = OPERATORS.iter().flat_map(|it| it.works.iter());
+        for field in DAG.iter().chain(TASK).chain(operators) {
+            assert!(page.contains(&format!("`{field}`")), "{field}");
+        }
+        for field in DAG_NOT_YET.iter().chain(TASK_NOT_YET) {
+            assert!(
+                page.contains(&format!("\n| `{field}` | not yet |")),
+                "{field}"
+            );
+        }
+        for operator in OPERATORS_NOT_YET {
+            assert!(page.contains(&format!("`{operator}`")), "{operator}");
+        }
+        for operator in OPERATORS {
+            assert!(page.contains(&format!("\n### `{}`\n", operator.name)));
+        }
+    }
+
+    #[test]
+    fn no_field_is_both_known_and_foreign() {
+        for (foreign, ours) in FOREIGN_DAG {
+            assert!(!Level::Dag.allows(foreign), "{foreign}");
+            assert!(
+                Level::Dag.allows(ours) || Level::Dag.not_yet(ours),
+                "{ours}"
+            );
+        }
+        for (foreign, ours) in FOREIGN_TASK {
+            assert!(!Level::AnyTask.allows(foreign), "{foreign}");
+            assert!(
+                Level::AnyTask.allows(ours) || Level::AnyTask.not_yet(ours),
+                "{ours}"
+            );
+        }
+    }
+}

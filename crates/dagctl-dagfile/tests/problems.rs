@@ -116,7 +116,7 @@ fn a_tag_and_a_second_document_are_refused() {
     hint: tags (`!name`) mean nothing here: remove it
     "#);
     insta::assert_snapshot!(of("tasks: {}\n---\ntasks: {}\n"), @r#"
-    error[D001]: not YAML: multiple YAML documents detected; use from_str_multiple or from_str_multiple_with_options
+    error[D001]: a second YAML document starts here
      --> orders.yaml:3:1
       |
     3 | tasks: {}

@@ -37,7 +37,13 @@ pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saph
         let place = Place::new(file, line_start + start..line_start + line.trim_end().len());
         report_unquoted_template(session, place);
     } else {
-        let diagnostic = session.report(Code::Syntax, place, format!("not YAML: {said}"));
+        let is_second = said.contains("multiple YAML documents");
+        let message = if is_second {
+            "a second YAML document starts here".to_owned()
+        } else {
+            format!("not YAML: {said}")
+        };
+        let diagnostic = session.report(Code::Syntax, place, message);
         if found == Some('@') {
             let value: String = line[at - line_start..]
                 .split(" #")
@@ -51,7 +57,7 @@ pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saph
             diagnostic.hint("a text that starts with this character needs quotes");
         } else if said.contains("tab") {
             diagnostic.hint("indent with spaces");
-        } else if said.contains("multiple YAML documents") {
+        } else if is_second {
             diagnostic.hint("one file holds one DAG: remove the `---`");
         } else if said.contains("mapping values are not allowed") {
             diagnostic.hint("quote a text with `: ` in it, or look at the indentation");
