@@ -125,7 +125,7 @@ async fn publish_in(
 ) -> Result<Map<String, Value>, Failure> {
     match fence::begin(session, build).await? {
         Begun::Mine => (),
-        Begun::Published { rows, strategy } => {
+        Begun::Published { rows, strategy, .. } => {
             let text = format!(
                 "{} was already published by an earlier attempt of this task, which did not live to report it: \
                  nothing is left to do",
@@ -185,7 +185,7 @@ async fn replace(
         Joining::Replace => why_rows(session, target, &live).await?,
     };
     if reason.is_none() {
-        rename::prepare(session, build, target, &live).await?;
+        let prepared = rename::prepare(session, build, target).await?;
         let waited = snapshots::wait(session, build).await?;
         match waited {
             None => {
@@ -193,7 +193,7 @@ async fn replace(
                     .log
                     .line("publishing by rename, the staging table has all that the live one has")
                     .await;
-                rename::swap(session, build, target, &live, rows).await?;
+                rename::swap(session, build, target, &prepared, rows).await?;
                 return Ok("rename");
             }
             Some(holder) => {

@@ -125,6 +125,7 @@ impl Fill for Csv<'_> {
                 ..failed
             }
         };
+        session.is_ready = false;
         let mut copy = session
             .raw()?
             .copy_in_raw(&sql)
@@ -167,9 +168,8 @@ impl Fill for Csv<'_> {
         if let Err(problem) = ended {
             // The server's own complaint about an earlier record comes first.
             return match copy.abort("the file cannot be read on").await {
-                Ok(()) => Err(problem),
                 Err(err @ sqlx::Error::Database(_)) => Err(broken(&err)),
-                Err(_) => Err(problem),
+                Ok(()) | Err(_) => Err(problem),
             };
         }
         total += outgoing.len() as u64;
@@ -178,6 +178,7 @@ impl Fill for Csv<'_> {
         }
         let rows = copy.finish().await.map_err(|err| broken(&err))?;
         let text = format!("→ {rows} rows, {total} bytes in {}", took(since.elapsed()));
+        session.is_ready = true;
         session.log.line(text).await;
         Ok(rows)
     }

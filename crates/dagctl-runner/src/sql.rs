@@ -22,8 +22,9 @@ use self::parameters::{Form, Preparing};
 use self::session::Session;
 use crate::{Attempt, Log};
 
-/// How many rows can become outputs.
+/// How many rows can become outputs, and how many bytes of JSON.
 const MAX_ROWS: usize = 10_000;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 
 pub(crate) async fn run(
     attempt: &Attempt,
@@ -33,6 +34,7 @@ pub(crate) async fn run(
     let text = rendered(&spec.sql, &attempt.context, "sql")?;
     let values = rendered_parameters(attempt, &spec.parameters)?;
     let statements = sql_text::split(&text);
+    refuse_copy(&statements)?;
     if statements.is_empty() {
         return Err(Failure::new(
             FailureKind::Definition,
@@ -132,11 +134,28 @@ async fn run_statement(
     Ok(())
 }
 
+/// `COPY … FROM STDIN` waits for data that nobody here has.
+fn refuse_copy(statements: &[Statement<'_>]) -> Result<(), Failure> {
+    for statement in statements {
+        let words = sql_text::words(statement.text);
+        let is_copy = words.first().is_some_and(|it| it == "COPY");
+        if is_copy && words.iter().any(|it| it == "STDIN" || it == "STDOUT") {
+            let message = format!(
+                "`{}`: COPY cannot use STDIN or STDOUT in an `sql` task; to load a file, use `operator: load_file`",
+                statement.text.lines().next().unwrap_or_default()
+            );
+            return Err(Failure::new(FailureKind::Definition, message));
+        }
+    }
+    Ok(())
+}
+
 /// What is kept of a result for the outputs.
 #[derive(Debug)]
 struct Fetched {
     fetch: Fetch,
     rows: Vec<Value>,
+    bytes: usize,
 }
 
 impl Fetched {
@@ -144,6 +163,7 @@ impl Fetched {
         Self {
             fetch,
             rows: vec![],
+            bytes: 0,
         }
     }
 
@@ -158,6 +178,14 @@ impl Fetched {
             let message = format!(
                 "the query gives more than {MAX_ROWS} rows, too many for outputs: \
                  add a `limit`, or write them to a table for the next task"
+            );
+            return Err(Failure::new(FailureKind::Definition, message));
+        }
+        self.bytes += value.to_string().len();
+        if self.bytes > MAX_BYTES {
+            let message = format!(
+                "the query gives more than {MAX_BYTES} bytes, too much for outputs: \
+                 fetch fewer columns or rows, or write them to a table for the next task"
             );
             return Err(Failure::new(FailureKind::Definition, message));
         }

@@ -50,11 +50,11 @@ impl CarryOver {
                 .replace("$schema", &literal(&build.schema))
                 .replace("$compression", compression)
         };
-        plan.add(session.query(&ask(COLUMNS)).await?);
+        plan.add(session.query(&ask(COLUMNS)).await?)?;
         let indexes = session.query(&ask(INDEXES)).await?;
         plan.add_indexes(build, indexes, primary_key)?;
-        plan.add(session.query(&ask(REST)).await?);
-        plan.add(session.query(&ask(ACCESS)).await?);
+        plan.add(session.query(&ask(REST)).await?)?;
+        plan.add(session.query(&ask(ACCESS)).await?)?;
         Ok(plan)
     }
 
@@ -98,15 +98,14 @@ impl CarryOver {
         words.join(", ")
     }
 
-    fn add(&mut self, rows: Vec<TextRow>) {
+    fn add(&mut self, rows: Vec<TextRow>) -> Result<(), Failure> {
         for row in rows {
-            if let [Some(what), Some(sql)] = &row[..] {
-                self.steps.push(Step {
-                    what: what.clone(),
-                    sql: sql.clone(),
-                });
-            }
+            let Ok([Some(what), Some(sql)]) = <[Option<String>; 2]>::try_from(row) else {
+                return Err(unreadable("a property"));
+            };
+            self.steps.push(Step { what, sql });
         }
+        Ok(())
     }
 
     fn add_indexes(
@@ -127,7 +126,7 @@ impl CarryOver {
                 clustered,
             ] = &row[..]
             else {
-                continue;
+                return Err(unreadable("an index"));
             };
             if kind == "p" && !primary_key.is_empty() && *columns != primary_key.join(",") {
                 // The task says what the key is now.
@@ -137,11 +136,9 @@ impl CarryOver {
             let temporary = self.temporary(build);
             let staging = build.staging();
             let (what, sql) = if kind == "i" {
-                let rest = definition.strip_prefix(head.as_str()).ok_or_else(|| {
-                    let message =
-                        format!("cannot read the definition of index `{name}`: {definition}");
-                    Failure::new(FailureKind::Internal, message)
-                })?;
+                let rest = definition
+                    .strip_prefix(head.as_str())
+                    .ok_or_else(|| unreadable(&format!("index `{name}` ({definition})")))?;
                 let unique = if head.starts_with("CREATE UNIQUE") {
                     "unique "
                 } else {
@@ -215,6 +212,12 @@ impl CarryOver {
     }
 }
 
+// Rather no build than one that loses something.
+fn unreadable(what: &str) -> Failure {
+    let message = format!("cannot read {what} of the live table, so it cannot be carried over");
+    Failure::new(FailureKind::Internal, message)
+}
+
 // Columns are matched by name: the query may have dropped some and added others.
 const COLUMNS: &str = "
 select what, sql from (
@@ -251,8 +254,8 @@ const INDEXES: &str = "
 select coalesce(c.contype::text, 'i'), x.relname,
     coalesce(pg_get_constraintdef(c.oid), pg_get_indexdef(i.indexrelid)),
     format('CREATE %sINDEX %I ON %I.%I', case when i.indisunique then 'UNIQUE ' else '' end, x.relname, n.nspname, t.relname),
-    (select string_agg(a.attname, ',' order by k.place) from unnest(i.indkey::int2[]) with ordinality as k(attnum, place)
-        join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum) || '',
+    coalesce((select string_agg(a.attname, ',' order by k.place) from unnest(i.indkey::int2[]) with ordinality as k(attnum, place)
+        join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum), ''),
     obj_description(i.indexrelid, 'pg_class'), i.indisclustered
 from pg_catalog.pg_index i
 join pg_catalog.pg_class x on x.oid = i.indexrelid
@@ -330,6 +333,6 @@ select what, sql from (
         loop execute format(''revoke all on %%s from %%s'', %L, r); end loop; end $do$', $staging_text, $staging_text)
     union all
     select 3, 'grants of ' || grantee, format('grant %s%s on %s to %s%s', privilege_type,
-        coalesce(format(' (%I)', \"column\"), ''), $staging_text, grantee, case when is_grantable then ' with grant option' else '' end)
+        coalesce(' (' || quote_ident(\"column\") || ')', ''), $staging_text, grantee, case when is_grantable then ' with grant option' else '' end)
     from grants
 ) steps order by place, what, sql";

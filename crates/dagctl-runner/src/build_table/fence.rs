@@ -10,6 +10,7 @@ use dagctl_core::outcome::{Failure, FailureKind};
 use dagctl_core::sql_text::literal;
 use tokio::time::sleep;
 
+use super::rename::{is_busy, pause};
 use super::staging::Build;
 use crate::sql::session::Session;
 
@@ -24,6 +25,8 @@ pub(crate) enum Begun {
         rows: u64,
         /// In which way.
         strategy: String,
+        /// What it was about to drop.
+        retired: Option<String>,
     },
 }
 
@@ -42,8 +45,13 @@ pub(crate) async fn begin(session: &mut Session, build: &Build) -> Result<Begun,
     session.execute("begin").await?;
     let begun = take_row(session, build).await?;
     session.execute("commit").await?;
-    if begun == Begun::Mine {
-        session.undo = undo(build, &build.staging_name);
+    match &begun {
+        Begun::Mine => session.undo = undo(build, &build.staging_name),
+        Begun::Published { retired, .. } => {
+            if let Some(retired) = retired {
+                drop_retired(session, build, retired).await?;
+            }
+        }
     }
     drop_leftovers(session, build).await?;
     Ok(begun)
@@ -104,10 +112,16 @@ pub(crate) async fn drop_retired(
 ) -> Result<(), Failure> {
     session.undo = vec![];
     let key = build.fence_row();
-    let dropped = try_drop(session, build, name, &key).await;
-    if let Err(err) = dropped {
-        let text = format!("`{name}` is dropped at a later build: {}", err.message);
-        session.log.line(text).await;
+    for tries_left in (0..3).rev() {
+        match try_drop(session, build, name, &key).await {
+            Ok(()) => break,
+            Err(err) if tries_left == 0 || !is_busy(&err) => {
+                let text = format!("`{name}` is dropped at a later build: {}", err.message);
+                session.log.line(text).await;
+                break;
+            }
+            Err(_) => sleep(pause()).await,
+        }
     }
     Ok(())
 }
@@ -166,7 +180,8 @@ async fn end_earlier_attempts(session: &mut Session, build: &Build) -> Result<()
     // `dagctl/<key>/<attempt>/…`. A later attempt is not ours to end.
     let sql = format!(
         "select pid, pg_terminate_backend(pid) from pg_stat_activity
-         where application_name like {} and pid <> pg_backend_pid() and usename = current_user
+         where application_name like {} and pid <> pg_backend_pid()
+           and usename = current_user and datname = current_database()
            and case when split_part(application_name, '/', 3) ~ '^[0-9]{{1,5}}$'
                     then split_part(application_name, '/', 3)::int < {} end",
         literal(&format!("{}%", build.application_prefix())),
@@ -234,6 +249,7 @@ async fn take_row(session: &mut Session, build: &Build) -> Result<Begun, Failure
         return Ok(Begun::Published {
             rows: rows.as_deref().and_then(|it| it.parse().ok()).unwrap_or(0),
             strategy: strategy.clone().unwrap_or_default(),
+            retired: staging.clone(),
         });
     }
     refuse_where_later(build, attempt.as_deref())?;

@@ -142,7 +142,7 @@ union all select format('it is in publication %I', p.pubname)
 union all select format('it has trigger %I', tgname) from pg_catalog.pg_trigger where tgrelid = $live and not tgisinternal
 union all select format('it has rule %I', rulename) from pg_catalog.pg_rewrite where ev_class = $live
 union all select format('column %I is an identity or generated column', attname)
-    from pg_catalog.pg_attribute where attrelid = $live and attnum > 0 and not attisdropped and attidentity || attgenerated <> ''
+    from pg_catalog.pg_attribute where attrelid = $live and attnum > 0 and not attisdropped and attidentity::text || attgenerated::text <> ''
 union all select format('sequence %s belongs to it', s.oid::regclass)
     from pg_catalog.pg_depend d join pg_catalog.pg_class s on s.oid = d.objid and s.relkind = 'S'
     where d.classid = 'pg_catalog.pg_class'::regclass and d.refclassid = 'pg_catalog.pg_class'::regclass

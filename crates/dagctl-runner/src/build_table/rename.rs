@@ -60,14 +60,28 @@ pub(crate) async fn prepare(
     session: &mut Session,
     build: &Build,
     target: &Target,
-    live: &Live,
-) -> Result<(), Failure> {
+) -> Result<CarryOver, Failure> {
     let since = Instant::now();
+    session.execute("begin").await?;
+    // Another build's swap waits until all is read of the one table.
+    session
+        .execute(&format!(
+            "lock table {} in access share mode",
+            build.table()
+        ))
+        .await?;
+    session
+        .execute("set local search_path = pg_catalog")
+        .await?;
+    let live = live::look(session, build)
+        .await?
+        .ok_or_else(|| changed(build))?;
+    let plan = CarryOver::plan(session, build, &live, &target.primary_key).await?;
+    session.execute("commit").await?;
     session.execute("begin").await?;
     session
         .execute("set local search_path = pg_catalog")
         .await?;
-    let plan = CarryOver::plan(session, build, live, &target.primary_key).await?;
     plan.carry_out(session).await?;
     session.execute("commit").await?;
     session
@@ -75,7 +89,7 @@ pub(crate) async fn prepare(
         .await?;
     let text = format!("carried over: {} ({})", plan.words(), took(since.elapsed()));
     session.log.line(text).await;
-    Ok(())
+    Ok(plan)
 }
 
 /// Swaps the names, as soon as a moment is found in which nobody reads.
@@ -83,16 +97,9 @@ pub(crate) async fn swap(
     session: &mut Session,
     build: &Build,
     target: &Target,
-    live: &Live,
+    prepared: &CarryOver,
     rows: u64,
 ) -> Result<(), Failure> {
-    // What the staging table was made like. Read again under the lock.
-    session.execute("begin").await?;
-    session
-        .execute("set local search_path = pg_catalog")
-        .await?;
-    let prepared = CarryOver::plan(session, build, live, &target.primary_key).await?;
-    session.execute("commit").await?;
     let retired = versions::name(session, build).await?;
     let kept = target.keep_versions > 0;
     let published = Published {
@@ -110,13 +117,16 @@ pub(crate) async fn swap(
         session
             .execute("set local search_path = pg_catalog")
             .await?;
+        let live = live::look(session, build)
+            .await?
+            .ok_or_else(|| changed(build))?;
         let budget = lock_budget(session, autovacuum_blocks).await?;
-        match lock(session, build, live, budget).await {
+        match lock(session, build, &live, budget).await {
             Ok(views) => {
                 let asked = Ask {
                     build,
                     target,
-                    prepared: &prepared,
+                    prepared,
                     views: &views,
                     retired: &retired,
                 };
@@ -135,7 +145,7 @@ pub(crate) async fn swap(
             }
             Err(failure) if is_busy(&failure) => {
                 session.execute("rollback").await?;
-                let blockers = blockers(session, live).await?;
+                let blockers = blockers(session, &live).await?;
                 if since.elapsed() > LOCK_PATIENCE {
                     let message = format!(
                         "{} was in use for {} s without a gap, and the build was not published; it is held by {}",
@@ -201,10 +211,9 @@ async fn lock(
         session.execute(&statement).await?;
     }
     // Another build or a person may have been faster.
-    if live::look(session, build).await?.as_ref() != Some(live) {
-        return Err(changed(build));
-    }
-    if live::views(session, live).await? != views {
+    if live::look(session, build).await?.as_ref() != Some(live)
+        || live::views(session, live).await? != views
+    {
         return Err(busy());
     }
     if let Some(obstacle) = live::obstacle(session, live).await? {

@@ -241,7 +241,7 @@ async fn filled_by_itself(
     let sql = format!(
         "select attname, case when attgenerated <> '' then 'generated' else 'identity' end
          from pg_catalog.pg_attribute where attrelid = {}::regclass and attnum > 0 and not attisdropped
-           and attidentity || attgenerated <> ''",
+           and attidentity::text || attgenerated::text <> ''",
         literal(&build.table())
     );
     Ok(session

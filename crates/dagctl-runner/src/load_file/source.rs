@@ -61,7 +61,10 @@ fn inside(attempt: &Attempt, file: &str) -> Result<PathBuf, Failure> {
         };
         let path = base.join(file);
         match path.canonicalize() {
-            Ok(real) if real.starts_with(&base) => return Ok(real),
+            Ok(real) if real.starts_with(&base) && real.is_file() => return Ok(real),
+            Ok(real) if real.starts_with(&base) => {
+                return Err(wrong("which is not a file but a folder".to_owned()));
+            }
             Ok(_) => {
                 return Err(wrong(
                     "which is outside the run's folder: files come from `{{ run_dir }}`, from beside the DAG, or from a URL"

@@ -102,6 +102,13 @@ impl Endpoint {
         format!("`{}` ({})", self.conn_id, self.place)
     }
 
+    /// The same database, for work that is not the attempt's own statements.
+    pub(crate) fn for_clean_up(&self) -> Self {
+        let mut endpoint = self.clone();
+        endpoint.options = endpoint.options.application_name("dagctl clean-up");
+        endpoint
+    }
+
     /// Logs in.
     pub(crate) async fn connect(&self) -> Result<PgConnection, Failure> {
         let tried = timeout(

@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) log: Log,
     clean_up: CleanUp,
     backend: String,
+    /// Whether the next statement would be answered at once, and by its own answer.
+    pub(crate) is_ready: bool,
     /// Statements that undo what would stay behind; run after a failure or a stop, not on [`Session::close`].
     pub(crate) undo: Vec<String>,
 }
@@ -45,6 +47,7 @@ impl Session {
             log: log.clone(),
             clean_up: attempt.clean_up.share(),
             backend: String::new(),
+            is_ready: true,
             undo: vec![],
         };
         session.backend = session.text("select pg_backend_pid()").await?;
@@ -97,18 +100,22 @@ impl Session {
         }
         let endpoint = &self.endpoint;
         let connection = self.connection.as_mut().ok_or_else(closed)?;
+        // What breaks off in the middle leaves an answer that may never end.
+        self.is_ready = false;
         let mut results = sqlx::raw_sql(AssertSqlSafe(sent.sql)).fetch_many(connection);
         let mut reported = 0;
-        while let Some(item) = results
-            .try_next()
-            .await
-            .map_err(|err| failure(&err, sent, endpoint))?
-        {
-            match item {
-                Either::Left(result) => reported += result.rows_affected(),
-                Either::Right(row) => each(row)?,
+        loop {
+            match results.try_next().await {
+                Ok(None) => break,
+                Ok(Some(Either::Left(result))) => reported += result.rows_affected(),
+                Ok(Some(Either::Right(row))) => each(row)?,
+                Err(err) => {
+                    self.is_ready = matches!(err, sqlx::Error::Database(_));
+                    return Err(failure(&err, sent, endpoint));
+                }
             }
         }
+        self.is_ready = true;
         Ok(reported)
     }
 
@@ -148,8 +155,8 @@ impl Session {
 
     /// Undoes what would stay behind after a failure, and logs out.
     pub(crate) async fn abandon(mut self) {
-        if self.execute("rollback").await.is_err() {
-            // The connection is no longer good; `drop` goes the long way round.
+        // Where the connection is no longer good, `drop` goes the long way round.
+        if !self.is_ready || self.execute("rollback").await.is_err() {
             return;
         }
         for statement in std::mem::take(&mut self.undo) {
@@ -190,13 +197,13 @@ struct End {
 impl End {
     async fn run(self) {
         if let Err(err) = self.try_run().await {
-            let text = format!("could not clean up after the stop: {}", err.message);
+            let text = format!("could not clean up: {}", err.message);
             self.log.line(text).await;
         }
     }
 
     async fn try_run(&self) -> Result<(), Failure> {
-        let mut connection = self.endpoint.connect().await?;
+        let mut connection = self.endpoint.for_clean_up().connect().await?;
         // A server may have given the number to somebody else; nobody else has this application name.
         let alive = if self.endpoint.dialect == Dialect::Redshift {
             format!("select {0} where pg_terminate_backend({0})", self.backend)
@@ -217,7 +224,7 @@ impl End {
                 sleep(Duration::from_millis(20)).await;
             }
             let took = took(since.elapsed());
-            let text = format!("stopped: the database has ended the statement ({took})");
+            let text = format!("the database has ended the statement ({took})");
             self.log.line(text).await;
         }
         for statement in &self.undo {
