@@ -108,7 +108,7 @@ impl CommonArgs {
         worker: Option<&WorkerConfig>,
         environment: &Environment,
     ) -> Result<Daemon, Stop> {
-        logging::start(&self.log, "info", environment)?;
+        logging::start(&self.log, "info,sqlx::postgres::notice=off", environment)?;
         let signals = Signals::listen()?;
         let url = database::required_url(&self.database, environment)?;
         let key = secret_key::require(&self.secret_key)?;

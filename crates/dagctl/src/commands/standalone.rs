@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dagctl_core::connection::{Connection, Secret};
-use dagctl_engine::EngineConfig;
 use dagctl_engine::syncer::{Synced, Syncer};
 use dagctl_postgres::{Options, PrivatePostgres, Programs, ServerUser};
 use dagctl_server::auth::{self, Role};
@@ -69,7 +68,7 @@ pub(crate) struct Args {
 
 /// Runs until a signal stops it.
 pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) -> Ended {
-    logging::start(&args.log, "warn", &environment)?;
+    logging::start(&args.log, "warn,sqlx::postgres::notice=off", &environment)?;
     let signals = Signals::listen()?;
     validate::existing_folder(&args.dags.dags_folder)?;
     let data_dir = data_dir(args.home.data_dir.as_deref(), &environment)?;
@@ -113,7 +112,9 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
     config.drain_timeout = args.worker.grace.unwrap_or(GRACE);
     config.base_url.get_or_insert_with(|| url.clone());
     if let Some(server) = &postgres {
-        offer_demo_warehouse(&mut config, server)?;
+        config
+            .default_connections
+            .insert(DEMO_CONNECTION.to_owned(), demo_warehouse(server));
     }
     let daemon = Daemon::new(&database_url, config, signals.clone())?;
     let store = daemon.engine().store().clone();
@@ -274,13 +275,15 @@ fn chain(err: impl std::error::Error + Send + Sync + 'static) -> Stop {
 }
 
 /// Only the private Postgres has a demo warehouse: no example may ever write to somebody's real one.
-fn offer_demo_warehouse(config: &mut EngineConfig, server: &PrivatePostgres) -> anyhow::Result<()> {
-    let warehouse = Connection::parse(DEMO_CONNECTION, &server.connection_url(DEMO_DATABASE))
-        .context("the demo warehouse has no usable address")?;
-    config
-        .default_connections
-        .insert(DEMO_CONNECTION.to_owned(), warehouse);
-    Ok(())
+fn demo_warehouse(server: &PrivatePostgres) -> Connection {
+    Connection {
+        conn_id: DEMO_CONNECTION.to_owned(),
+        conn_type: "postgres".to_owned(),
+        host: Some(server.socket_dir().to_string_lossy().into_owned()),
+        schema: Some(DEMO_DATABASE.to_owned()),
+        login: Some("dagctl".to_owned()),
+        ..Connection::default()
+    }
 }
 
 /// A new token for this start; those of earlier starts end.
