@@ -67,7 +67,7 @@ const EVERYWHERE: [&str; 15] = [
 ];
 
 /// Every other library, and the crates it lives in.
-const HOMES: [(&str, &[&str]); 30] = [
+const HOMES: [(&str, &[&str]); 29] = [
     ("aho-corasick", &["dagctl-core"]),
     ("annotate-snippets", &["dagctl-dagfile"]),
     ("argon2", &["dagctl-server"]),
@@ -81,10 +81,8 @@ const HOMES: [(&str, &[&str]); 30] = [
     ("csv", &["dagctl-runner"]),
     ("dialoguer", &["dagctl"]),
     ("jiff-sqlx", &["dagctl-store"]),
-    // The runner reads responses with the expressions of the template language.
-    ("minijinja", &["dagctl-core", "dagctl-runner"]),
+    ("minijinja", &["dagctl-core"]),
     ("notify", &["dagctl-engine"]),
-    ("process-wrap", &["dagctl-runner"]),
     ("reqwest", &["dagctl", "dagctl-runner"]),
     ("rust-embed", &["dagctl-server"]),
     (
