@@ -36,6 +36,7 @@ fn settled(standing: &Standing) -> Option<Verdict> {
         | Standing::Running
         | Standing::Ended(_)
         | Standing::UpForRetry
+        | Standing::RetryDue
         | Standing::LostTooOften => None,
     }
 }
@@ -81,7 +82,8 @@ impl Look<'_> {
                     format!("its worker vanished {MAX_LOST} times while it held this task");
                 self.fail(index, Failure::new(FailureKind::LostWorker, message));
             }
-            Standing::Queued | Standing::UpForRetry => {
+            Standing::RetryDue if self.facts.cancelled_by.is_none() => self.queue(index),
+            Standing::Queued | Standing::UpForRetry | Standing::RetryDue => {
                 if let Some(by) = &self.facts.cancelled_by {
                     self.fail(index, cancelled(by));
                 }
@@ -91,14 +93,7 @@ impl Look<'_> {
             }
             Standing::Waiting => match self.ruling(index) {
                 Ruling::Wait => (),
-                Ruling::Run if self.free > 0 => {
-                    self.free -= 1;
-                    self.plan.moves.push(Move {
-                        task: index,
-                        action: Action::Queue,
-                    });
-                }
-                Ruling::Run => (),
+                Ruling::Run => self.queue(index),
                 Ruling::UpstreamFailed => {
                     self.settle(
                         index,
@@ -151,6 +146,17 @@ impl Look<'_> {
                     None => self.fail(index, failure.clone()),
                 }
             }
+        }
+    }
+
+    /// Queues a task if the run has a place for it; otherwise the look after the next end of a task does.
+    fn queue(&mut self, index: TaskIndex) {
+        if self.free > 0 {
+            self.free -= 1;
+            self.plan.moves.push(Move {
+                task: index,
+                action: Action::Queue,
+            });
         }
     }
 
@@ -272,3 +278,6 @@ impl Look<'_> {
 fn cancelled(by: &str) -> Failure {
     Failure::new(FailureKind::Cancelled, format!("cancelled by {by}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,9 +81,14 @@ impl Service for Timekeeper {
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
         let store = self.engine.store().clone();
         // In a task that nobody cancels: a transaction is never dropped half-way.
-        let queued = tokio::spawn(async move { store.queue_due_timers().await }).await??;
-        if queued > 0 {
+        let due = tokio::spawn(async move { store.queue_due_timers().await }).await??;
+        if due.queued > 0 {
             self.engine.hint_ready().await;
+        }
+        for run in due.to_look_at {
+            if let Err(error) = self.engine.advance(run).await {
+                warn!(run.id = %run, "Could not look at run {run}: {error:#}");
+            }
         }
         Ok(self.engine.store().next_timer().await?)
     }

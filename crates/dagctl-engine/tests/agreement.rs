@@ -172,7 +172,9 @@ async fn work(
 ) {
     let mut idle = 0;
     while idle < 3 {
-        engine.store().queue_due_timers().await.unwrap();
+        for run in engine.store().queue_due_timers().await.unwrap().to_look_at {
+            engine.advance(run).await.unwrap();
+        }
         let claims = engine.store().claim(worker, batch).await.unwrap();
         if claims.is_empty() {
             idle += 1;

@@ -32,6 +32,15 @@ pub enum Heartbeat {
     Lost,
 }
 
+/// What became of the retries that are due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueTimers {
+    /// Tasks that were put into the queue.
+    pub queued: u64,
+    /// Runs in which a look says whether there is a place.
+    pub to_look_at: Vec<DagRunId>,
+}
+
 impl Store {
     /// Enters a worker.
     pub async fn register_worker(&self, new: &NewWorker) -> Result<WorkerId, StoreError> {
@@ -112,21 +121,27 @@ impl Store {
     /// Gives back how many tasks that was.
     pub async fn release_lost(&self) -> Result<u64, StoreError> {
         let done = sqlx::query!(
-            r#"with released as (
+            r#"with held as materialized (
+                select q.dag_run_id, q.task_index, q.map_index, q.attempt, q.worker_id, q.queued_at, q.claimed_at,
+                    w.name, w.lease_until
+                from ready q join worker w using (worker_id)
+                where (w.lost_at is not null or w.stopped_at is not null) and q.lost < $1
+                for update of q skip locked
+            ), released as (
                 update ready q
                 set worker_id = null, claimed_at = null, attempt = q.attempt + 1, lost = q.lost + 1, seq = default,
                     queued_at = now()
-                from worker w
-                where w.worker_id = q.worker_id and (w.lost_at is not null or w.stopped_at is not null)
-                    and q.lost < $1
-                returning q.dag_run_id, q.task_index, q.map_index, q.attempt - 1 as attempt, w.worker_id, w.name,
-                    w.lease_until
+                from held h
+                where (q.dag_run_id, q.task_index, q.map_index) = (h.dag_run_id, h.task_index, h.map_index)
+                    and q.attempt = h.attempt and q.worker_id = h.worker_id
+                returning h.*
             )
-            insert into attempt (dag_run_id, task_index, map_index, attempt, state, reason, message, worker_id)
+            insert into attempt (dag_run_id, task_index, map_index, attempt, state, reason, message, worker_id,
+                queued_at, started_at)
             select dag_run_id, task_index, map_index, attempt, 'l', 'lost_worker',
                 format('worker %s lost, its lease ended %s', name, to_char(lease_until at time zone 'UTC',
                     'YYYY-MM-DD HH24:MI:SS "UTC"')),
-                worker_id
+                worker_id, queued_at, claimed_at
             from released
             on conflict (dag_run_id, task_index, map_index, attempt) do nothing"#,
             MAX_LOST
@@ -147,22 +162,54 @@ impl Store {
         Ok(())
     }
 
-    /// Puts due retries into the queue. Gives back how many tasks that was.
+    /// Puts due retries into the queue, and names the runs in which a look has to: those that may not have more tasks
+    /// under way than `max_active_tasks`.
     ///
     /// The run's row is locked first, as everywhere: a cancel decides on a task either before or after, never both.
-    pub async fn queue_due_timers(&self) -> Result<u64, StoreError> {
+    pub async fn queue_due_timers(&self) -> Result<DueTimers, StoreError> {
         let mut tx = self.begin().await?;
         let due = sqlx::query!(
-            "select dag_run_id, task_index, map_index from timer where due_at <= now() order by due_at limit 1000"
+            "select t.dag_run_id, t.task_index, t.map_index, r.is_limited
+            from timer t join dag_run r using (dag_run_id)
+            where t.due_at <= now() order by t.due_at limit 1000"
         )
         .fetch_all(&mut *tx)
         .await?;
-        if due.is_empty() {
-            return Ok(0);
+        let (limited, plain): (Vec<_>, Vec<_>) = due.into_iter().partition(|it| it.is_limited);
+        let mut to_look_at: Vec<DagRunId> =
+            limited.iter().map(|it| DagRunId(it.dag_run_id)).collect();
+        to_look_at.sort_unstable();
+        to_look_at.dedup();
+        if plain.is_empty() {
+            return Ok(DueTimers {
+                queued: 0,
+                to_look_at,
+            });
         }
-        let runs: Vec<i64> = due.iter().map(|it| it.dag_run_id).collect();
+        let runs: Vec<i64> = plain.iter().map(|it| it.dag_run_id).collect();
         sqlx::query!(
             "select from dag_run where dag_run_id = any($1) order by dag_run_id for update",
+            &runs
+        )
+        .execute(&mut *tx)
+        .await?;
+        // A task that waits for its next try holds no place below `max_active_tasks`: another may have taken it.
+        sqlx::query!(
+            "with due as (
+                select t.dag_run_id, t.task_index, t.map_index,
+                    v.max_active_tasks
+                        - (select count(*) from ready q where q.dag_run_id = t.dag_run_id)
+                        - row_number() over (partition by t.dag_run_id order by t.due_at, t.task_index, t.map_index)
+                        as places_after
+                from timer t
+                join dag_run r using (dag_run_id)
+                join dag_version v using (dag_version_id)
+                where t.dag_run_id = any($1) and t.due_at <= now() and r.is_limited
+            )
+            update timer t set due_at = now() + interval '1 second'
+            from due d
+            where (t.dag_run_id, t.task_index, t.map_index) = (d.dag_run_id, d.task_index, d.map_index)
+                and d.places_after < 0",
             &runs
         )
         .execute(&mut *tx)
@@ -182,19 +229,22 @@ impl Store {
             join dag_task k using (dag_version_id, task_index)
             on conflict (dag_run_id, task_index, map_index) do nothing",
             &runs,
-            &due.iter().map(|it| it.task_index).collect::<Vec<_>>(),
-            &due.iter().map(|it| it.map_index).collect::<Vec<_>>()
+            &plain.iter().map(|it| it.task_index).collect::<Vec<_>>(),
+            &plain.iter().map(|it| it.map_index).collect::<Vec<_>>()
         )
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(done.rows_affected())
+        Ok(DueTimers {
+            queued: done.rows_affected(),
+            to_look_at,
+        })
     }
 
-    /// How long until the next retry is due, if there is one.
+    /// How long until the next retry is due, if one waits. One that is due already waits for a place in its run.
     pub async fn next_timer(&self) -> Result<Option<Duration>, StoreError> {
         let seconds = sqlx::query_scalar!(
-            "select extract(epoch from min(due_at) - clock_timestamp())::float8 from timer"
+            "select extract(epoch from min(due_at) - clock_timestamp())::float8 from timer where due_at > clock_timestamp()"
         )
         .fetch_one(self.pool())
         .await?;

@@ -1,7 +1,7 @@
 -- Where every task instance of one run stands: `task_instance` for what settled, `ready` and `timer` for the rest.
 select t.task_index, t.state, t.attempt, t.tries,
     q.attempt as "ready_attempt?", q.lost as "ready_lost?", q.worker_id as "ready_worker?",
-    w.attempt as "timer_attempt?"
+    w.due_at <= clock_timestamp() as "timer_due?"
 from task_instance t
 left join ready q using (dag_run_id, task_index, map_index)
 left join timer w using (dag_run_id, task_index, map_index)

@@ -1,0 +1,417 @@
+//! Facts in, plan out, as text; then properties over random runs.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::decide;
+use crate::callback::{Callback, SlackNotifier};
+use crate::dag::{Catchup, Dag, DagSpec, Task, TriggerRule};
+use crate::ids::{DagId, PoolName, TaskId, TaskIndex};
+use crate::operator::Operator;
+use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::retry::RetryPolicy;
+use crate::run::{Action, Plan, RunFacts, Standing, TaskFacts};
+use crate::schedule::Schedule;
+use crate::state::{RunState, Verdict};
+
+fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
+    Task {
+        task_id: TaskId::new(name).unwrap(),
+        operator: Operator::Empty,
+        depends_on: upstream
+            .iter()
+            .map(|it| TaskId::new(*it).unwrap())
+            .collect(),
+        trigger_rule: rule,
+        run_if: None,
+        retry: RetryPolicy {
+            retries: 2,
+            retry_delay: Duration::from_secs(60),
+            ..RetryPolicy::default()
+        },
+        execution_timeout: None,
+        pool: PoolName::new("default_pool").unwrap(),
+        priority_weight: 1,
+        on_failure_callback: vec![Callback::Slack(SlackNotifier::default())],
+        on_success_callback: vec![],
+        owner: None,
+        doc_md: None,
+    }
+}
+
+fn dag(tasks: Vec<Task>, max_active_tasks: u32) -> Dag {
+    let spec = DagSpec {
+        dag_id: DagId::new("orders").unwrap(),
+        file: "orders.yaml".to_owned(),
+        description: None,
+        doc_md: None,
+        tags: vec![],
+        schedule: Schedule::Manual,
+        timezone: jiff::tz::TimeZone::UTC,
+        start_date: None,
+        end_date: None,
+        catchup: Catchup::No,
+        max_active_runs: 16,
+        max_active_tasks,
+        params: vec![],
+        on_failure_callback: vec![Callback::Slack(SlackNotifier::default())],
+        on_success_callback: vec![],
+        is_paused_upon_creation: false,
+    };
+    Dag::new(spec, tasks).unwrap()
+}
+
+/// `extract: running; load after extract, all_done: waiting`, tasks in the order of the DAG.
+fn run(text: &str) -> (Dag, RunFacts) {
+    let mut tasks = vec![];
+    let mut facts = vec![];
+    for line in text.split(';') {
+        let (head, standing) = line.trim().split_once(": ").unwrap();
+        let (head, rule) = match head.split_once(", ") {
+            Some((head, rule)) => (
+                head,
+                TriggerRule::ALL
+                    .into_iter()
+                    .find(|it| it.name() == rule)
+                    .unwrap(),
+            ),
+            None => (head, TriggerRule::AllSuccess),
+        };
+        let (name, upstream) = head.split_once(" after ").unwrap_or((head, ""));
+        let upstream: Vec<&str> = upstream
+            .split(" and ")
+            .filter(|it| !it.is_empty())
+            .collect();
+        tasks.push(task(name, rule, &upstream));
+        facts.push(standing_of(standing));
+    }
+    (
+        dag(tasks, 16),
+        RunFacts {
+            cancelled_by: None,
+            tasks: facts,
+        },
+    )
+}
+
+fn standing_of(text: &str) -> TaskFacts {
+    let (words, tries) = text.split_once(" after tries ").unwrap_or((text, "0"));
+    let standing = match words {
+        "waiting" => Standing::Waiting,
+        "queued" => Standing::Queued,
+        "running" => Standing::Running,
+        "up for retry" => Standing::UpForRetry,
+        "retry due" => Standing::RetryDue,
+        "lost too often" => Standing::LostTooOften,
+        "just succeeded" => Standing::Ended(Outcome::success()),
+        "just skipped" => Standing::Ended(Outcome::Skipped {
+            reason: "asked to".into(),
+        }),
+        "just handed back" => Standing::Ended(Outcome::HandedBack),
+        "just failed" => Standing::Ended(Failure::new(FailureKind::Connect, "refused").into()),
+        "just failed a check" => {
+            Standing::Ended(Failure::new(FailureKind::Check, "too few").into())
+        }
+        "success" => Standing::Settled(Verdict::Success),
+        "failed" => Standing::Settled(Verdict::Failed),
+        "upstream_failed" => Standing::Settled(Verdict::UpstreamFailed),
+        "skipped" => Standing::Settled(Verdict::Skipped),
+        other => panic!("no standing is called {other}"),
+    };
+    TaskFacts {
+        standing,
+        attempt: 1,
+        tries: tries.parse().unwrap(),
+    }
+}
+
+fn told(dag: &Dag, plan: &Plan) -> String {
+    let name = |task: TaskIndex| dag.task(task).unwrap().task_id.to_string();
+    let mut parts: Vec<String> = plan
+        .moves
+        .iter()
+        .map(|it| match &it.action {
+            Action::Queue => format!("{} → queued", name(it.task)),
+            Action::Requeue => format!("{} → queued again", name(it.task)),
+            Action::Retry { delay, .. } => {
+                format!("{} → retry in {}s", name(it.task), delay.as_secs())
+            }
+            Action::Settle { verdict, .. } => {
+                format!(
+                    "{} → {}",
+                    name(it.task),
+                    crate::state::TaskState::from(*verdict)
+                )
+            }
+        })
+        .collect();
+    parts.extend(plan.ends.map(|it| format!("run → {it}")));
+    parts.extend(plan.notices.iter().map(|it| match it.task {
+        Some(task) => format!("tell of {}", name(task)),
+        None => "tell of the run".to_owned(),
+    }));
+    parts.join("; ")
+}
+
+#[track_caller]
+fn check(facts: &str, expected: &str) {
+    let (dag, facts) = run(facts);
+    let plan = decide(&dag, &facts, &mut || 1.0);
+    assert_eq!(told(&dag, &plan), expected);
+}
+
+#[test]
+fn roots_start_whatever_their_rule() {
+    check(
+        "a: waiting; b, one_failed: waiting; c, all_done: waiting",
+        "a → queued; b → queued; c → queued",
+    );
+}
+
+#[test]
+fn a_task_waits_for_its_upstream_tasks() {
+    check("a: running; b after a: waiting", "");
+    check(
+        "a: just succeeded; b after a: waiting",
+        "a → success; b → queued",
+    );
+    check("a: success; b: running; c after a and b: waiting", "");
+}
+
+#[test]
+fn a_final_failure_fails_the_rest_and_is_told() {
+    check(
+        "a: just failed after tries 2; b after a: waiting; c after b: waiting",
+        "a → failed; b → upstream_failed; c → upstream_failed; run → failed; tell of a; tell of the run",
+    );
+}
+
+#[test]
+fn a_failure_with_tries_left_is_tried_again_and_told_to_nobody() {
+    check(
+        "a: just failed after tries 1; b after a: waiting",
+        "a → retry in 60s",
+    );
+}
+
+#[test]
+fn a_failed_check_is_not_tried_again() {
+    check(
+        "a: just failed a check",
+        "a → failed; run → failed; tell of a; tell of the run",
+    );
+}
+
+#[test]
+fn a_skip_is_passed_on_and_the_run_succeeds() {
+    check(
+        "a: just skipped; b after a: waiting",
+        "a → skipped; b → skipped; run → success",
+    );
+}
+
+#[test]
+fn all_success_fails_as_soon_as_one_upstream_task_failed() {
+    check(
+        "a: failed; b: running; c after a and b: waiting",
+        "c → upstream_failed",
+    );
+    check(
+        "a: skipped; b: failed; c after a and b: waiting",
+        "c → upstream_failed; run → failed; tell of the run",
+    );
+}
+
+#[test]
+fn all_done_runs_whatever_happened() {
+    check(
+        "a: failed; b: skipped; c after a and b, all_done: waiting",
+        "c → queued",
+    );
+    check(
+        "a: failed; b: running; c after a and b, all_done: waiting",
+        "",
+    );
+}
+
+#[test]
+fn one_failed_does_not_wait_for_the_others_and_is_skipped_without_a_failure() {
+    check(
+        "a: failed; b: running; c after a and b, one_failed: waiting",
+        "c → queued",
+    );
+    check(
+        "a: success; b: running; c after a and b, one_failed: waiting",
+        "",
+    );
+    check(
+        "a: success; b: just succeeded; c after a and b, one_failed: waiting",
+        "b → success; c → skipped; run → success",
+    );
+}
+
+#[test]
+fn any_failed_task_fails_the_run_even_if_a_later_one_succeeded() {
+    check(
+        "a: failed; b after a, all_done: just succeeded",
+        "b → success; run → failed; tell of the run",
+    );
+}
+
+#[test]
+fn what_was_handed_back_starts_again() {
+    check("a: just handed back", "a → queued again");
+}
+
+#[test]
+fn a_task_that_keeps_losing_its_worker_fails() {
+    check(
+        "a: lost too often",
+        "a → failed; run → failed; tell of a; tell of the run",
+    );
+}
+
+#[test]
+fn a_cancel_settles_what_does_not_run_and_tells_nobody() {
+    let (dag, mut facts) =
+        run("a: running; b: queued; c: up for retry; d after a: waiting; e: success");
+    facts.cancelled_by = Some("kim".into());
+    let plan = decide(&dag, &facts, &mut || 1.0);
+    assert_eq!(told(&dag, &plan), "b → failed; c → failed; d → skipped");
+    let (dag, mut facts) = run("a: just failed; b after a: skipped");
+    facts.cancelled_by = Some("kim".into());
+    let plan = decide(&dag, &facts, &mut || 1.0);
+    assert_eq!(told(&dag, &plan), "a → failed; run → failed; tell of a");
+}
+
+#[test]
+fn no_more_tasks_are_queued_than_max_active_tasks_allows() {
+    let (_, facts) = run("a: running; b: waiting; c: waiting; d: waiting");
+    let tasks = ["a", "b", "c", "d"].map(|it| task(it, TriggerRule::AllSuccess, &[]));
+    let dag = dag(tasks.to_vec(), 2);
+    assert_eq!(told(&dag, &decide(&dag, &facts, &mut || 1.0)), "b → queued");
+}
+
+/// A random DAG: each task waits for some of the earlier ones.
+fn any_dag() -> impl Strategy<Value = Dag> {
+    (
+        vec((any::<u16>(), any::<u16>(), 0..3_usize), 1..12),
+        1..14_u32,
+    )
+        .prop_map(|(nodes, max_active_tasks)| {
+            let tasks = nodes.iter().enumerate().map(|(at, (one, other, rule))| {
+                let upstream: Vec<String> = (0..at)
+                    .filter(|it| (one & other) >> it & 1 == 1)
+                    .map(|it| format!("t{it}"))
+                    .collect();
+                let upstream: Vec<&str> = upstream.iter().map(String::as_str).collect();
+                task(&format!("t{at}"), TriggerRule::ALL[*rule], &upstream)
+            });
+            dag(tasks.collect(), max_active_tasks)
+        })
+}
+
+fn outcome(number: u8) -> Outcome {
+    match number % 8 {
+        0..=3 => Outcome::success(),
+        4 => Outcome::Skipped {
+            reason: "asked to".into(),
+        },
+        5 => Failure::new(FailureKind::Connect, "refused").into(),
+        6 => Failure::new(FailureKind::Check, "too few").into(),
+        _ => Outcome::HandedBack,
+    }
+}
+
+/// What the facts are after a plan was carried out.
+fn after(facts: &RunFacts, plan: &Plan) -> RunFacts {
+    let mut facts = facts.clone();
+    for it in &plan.moves {
+        let task = &mut facts.tasks[usize::try_from(it.task.get()).unwrap()];
+        task.standing = match &it.action {
+            Action::Queue | Action::Requeue => Standing::Queued,
+            Action::Retry { .. } => {
+                task.tries += 1;
+                Standing::UpForRetry
+            }
+            Action::Settle { verdict, .. } => Standing::Settled(*verdict),
+        };
+    }
+    facts
+}
+
+fn active(facts: &RunFacts) -> usize {
+    facts
+        .tasks
+        .iter()
+        .filter(|it| matches!(it.standing, Standing::Queued | Standing::Running))
+        .count()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Every run ends, whatever happens in whatever order; on the way no limit is exceeded, no task starts before its
+    /// upstream tasks settled, what settled stays, and a second look changes nothing.
+    #[test]
+    fn a_run_keeps_every_promise_on_its_way_to_its_end(
+        dag in any_dag(),
+        events in vec((any::<u8>(), any::<u8>()), 80),
+        cancel_at in proptest::option::weighted(0.2, 0..80_usize),
+    ) {
+        let waiting = TaskFacts { standing: Standing::Waiting, attempt: 0, tries: 0 };
+        let mut facts = RunFacts { cancelled_by: None, tasks: vec![waiting; dag.tasks().len()] };
+        let limit = usize::try_from(dag.spec.max_active_tasks).unwrap();
+        let mut ended = None;
+        // Enough rounds beyond the random events that whatever is left succeeds.
+        let rest = (0..200_u16).map(|it| (u8::try_from(it % 256).unwrap(), 0));
+        for (round, (pick, how)) in events.into_iter().chain(rest).enumerate() {
+            if Some(round) == cancel_at && ended.is_none() {
+                facts.cancelled_by = Some("kim".into());
+            }
+            let plan = decide(&dag, &facts, &mut || 0.5);
+            for it in &plan.moves {
+                let task = &facts.tasks[usize::try_from(it.task.get()).unwrap()];
+                prop_assert!(!matches!(task.standing, Standing::Settled(_)), "a settled task moved");
+                if it.action == Action::Queue && dag.task(it.task).unwrap().trigger_rule != TriggerRule::OneFailed {
+                    let settled = after(&facts, &plan);
+                    for upstream in dag.upstream(it.task) {
+                        let upstream = &settled.tasks[usize::try_from(upstream.get()).unwrap()];
+                        prop_assert!(matches!(upstream.standing, Standing::Settled(_)), "queued before its upstream");
+                    }
+                }
+            }
+            let places: BTreeSet<_> = plan.moves.iter().map(|it| it.task).collect();
+            prop_assert_eq!(places.len(), plan.moves.len(), "one move a task at most");
+            facts = after(&facts, &plan);
+            prop_assert!(active(&facts) <= limit, "more than max_active_tasks");
+            prop_assert!(decide(&dag, &facts, &mut || 0.5).moves.is_empty(), "a second look moved something");
+            if let Some(state) = plan.ends {
+                prop_assert!(facts.tasks.iter().all(|it| matches!(it.standing, Standing::Settled(_))));
+                ended = Some(state);
+                break;
+            }
+            // Something happens to one of the tasks that something can happen to.
+            let open: Vec<usize> = (0..facts.tasks.len())
+                .filter(|it| {
+                    matches!(facts.tasks[*it].standing, Standing::Queued | Standing::Running | Standing::UpForRetry)
+                })
+                .collect();
+            prop_assert!(!open.is_empty(), "nothing can happen, and the run has not ended: {facts:?}");
+            let task = &mut facts.tasks[open[usize::from(pick) % open.len()]];
+            task.standing = match task.standing {
+                Standing::Running => Standing::Ended(outcome(how)),
+                Standing::UpForRetry => Standing::RetryDue,
+                _ => Standing::Running,
+            };
+        }
+        prop_assert!(ended.is_some(), "the run never ended: {facts:?}");
+        let failed = facts.tasks.iter().any(|it| {
+            matches!(it.standing, Standing::Settled(Verdict::Failed | Verdict::UpstreamFailed))
+        });
+        prop_assert_eq!(ended == Some(RunState::Failed), failed || facts.cancelled_by.is_some());
+    }
+}

@@ -1,0 +1,440 @@
+//! Carries out a plan: every write guarded by the state it expects, in one order of locks.
+
+use dagctl_core::ids::{AttemptKey, DagRunId, WorkerId};
+use dagctl_core::outcome::Outcome;
+use dagctl_core::run::{Action, Move, Standing, Why};
+use dagctl_core::state::{RunState, Verdict};
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::Value;
+
+use super::{Applied, Ended, LockedRun, Look, NewNotice, Orders, letter};
+use crate::StoreError;
+
+impl Look {
+    /// Carries out a plan for a run that this look has locked.
+    pub async fn apply(
+        &mut self,
+        run: &LockedRun,
+        orders: &Orders<'_>,
+    ) -> Result<Applied, StoreError> {
+        let moves = self.drop_lost_races(run, orders).await?;
+        self.record_attempts(run, orders, &moves).await?;
+        self.settle(run, orders, &moves).await?;
+        self.set_timers(run, orders, &moves).await?;
+        let queued = self.enqueue(run, orders, &moves).await?;
+        self.add_notices(run.dag_run_id, orders.notices).await?;
+        let ended = match orders.ends {
+            Some(state) => self.end(run, state).await?,
+            None => false,
+        };
+        Ok(Applied { queued, ended })
+    }
+
+    /// A task planned to settle while it waits in the queue may have been claimed meanwhile: then the move is dropped,
+    /// and the next look sees why.
+    async fn drop_lost_races<'a>(
+        &mut self,
+        run: &LockedRun,
+        orders: &Orders<'a>,
+    ) -> Result<Vec<&'a Move>, StoreError> {
+        let stands_in_queue = |it: &Move| {
+            let standing = usize::try_from(it.task.get())
+                .ok()
+                .and_then(|at| run.facts.tasks.get(at));
+            !orders.ended.contains_key(&it.task)
+                && standing.is_some_and(|it| {
+                    matches!(it.standing, Standing::Queued | Standing::LostTooOften)
+                })
+        };
+        let queued: Vec<i32> = orders
+            .moves
+            .iter()
+            .filter(|it| stands_in_queue(it))
+            .map(|it| it.task.get())
+            .collect();
+        let mut removed = vec![];
+        if !queued.is_empty() {
+            removed = sqlx::query_scalar!(
+                "delete from ready where dag_run_id = $1 and task_index = any($2) and map_index = -1
+                    and worker_id is null
+                returning task_index",
+                run.dag_run_id.get(),
+                &queued
+            )
+            .fetch_all(&mut *self.tx)
+            .await?;
+        }
+        let kept = |it: &&Move| !stands_in_queue(it) || removed.contains(&it.task.get());
+        Ok(orders.moves.iter().filter(kept).collect())
+    }
+
+    async fn settle(
+        &mut self,
+        run: &LockedRun,
+        orders: &Orders<'_>,
+        moves: &[&Move],
+    ) -> Result<(), StoreError> {
+        let (mut tasks, mut letters, mut reasons) = (vec![], vec![], vec![]);
+        for it in moves {
+            if let Action::Settle { verdict, why } = &it.action {
+                tasks.push(it.task.get());
+                letters.push(letter(verdict.letter()));
+                reasons.push(reason(why));
+            }
+        }
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let ended: Vec<&Ended> = orders.ended.values().collect();
+        let rows = sqlx::query_file!(
+            "src/plans/settle.sql",
+            run.dag_run_id.get(),
+            &tasks,
+            &letters as _,
+            &reasons as _,
+            &ended
+                .iter()
+                .map(|it| it.row.key.instance.task_index.get())
+                .collect::<Vec<_>>(),
+            &ended
+                .iter()
+                .map(|it| it.row.key.attempt.get())
+                .collect::<Vec<_>>(),
+            &ended.iter().map(|it| it.row.lost).collect::<Vec<_>>(),
+            &ended
+                .iter()
+                .map(|it| it.row.queued_at.to_sqlx())
+                .collect::<Vec<_>>() as _,
+            &ended
+                .iter()
+                .map(|it| it.row.claimed_at.map(|it| it.to_sqlx()))
+                .collect::<Vec<_>>() as _,
+            orders.worker.map(WorkerId::get)
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        let total = rows.first().map_or(0, |it| it.total);
+        let children: Vec<i32> = rows.iter().filter_map(|it| it.child).collect();
+        let settled: Vec<i16> = rows.iter().filter_map(|it| it.settled).collect();
+        let bad: Vec<i16> = rows.iter().filter_map(|it| it.bad).collect();
+        // Apart from the settling: one statement cannot update the same row twice, and a child may settle too.
+        sqlx::query!(
+            "update task_instance t set pending = t.pending - c.settled, n_bad = t.n_bad + c.bad
+            from unnest($2::int[], $3::smallint[], $4::smallint[]) as c (child, settled, bad)
+            where t.dag_run_id = $1 and t.task_index = c.child and t.map_index = -1",
+            run.dag_run_id.get(),
+            &children,
+            &settled,
+            &bad
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        sqlx::query!(
+            "update dag_run set remaining = remaining - $2 where dag_run_id = $1",
+            run.dag_run_id.get(),
+            total
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        self.keep_outputs(run.dag_run_id, orders, moves).await
+    }
+
+    async fn keep_outputs(
+        &mut self,
+        run: DagRunId,
+        orders: &Orders<'_>,
+        moves: &[&Move],
+    ) -> Result<(), StoreError> {
+        let (mut tasks, mut values) = (vec![], vec![]);
+        for it in moves {
+            if let (
+                Action::Settle {
+                    verdict: Verdict::Success,
+                    ..
+                },
+                Some(ended),
+            ) = (&it.action, orders.ended.get(&it.task))
+                && let Outcome::Success { outputs } = &ended.outcome
+                && !outputs.is_empty()
+            {
+                tasks.push(it.task.get());
+                values.push(Value::Object(outputs.clone()));
+            }
+        }
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            "insert into output (dag_run_id, task_index, map_index, value)
+            select $1, task_index, -1, value from unnest($2::int[], $3::jsonb[]) as it (task_index, value)
+            on conflict (dag_run_id, task_index, map_index) do update set value = excluded.value",
+            run.get(),
+            &tasks,
+            &values
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Keeps the history of attempts that ended without success.
+    async fn record_attempts(
+        &mut self,
+        run: &LockedRun,
+        orders: &Orders<'_>,
+        moves: &[&Move],
+    ) -> Result<(), StoreError> {
+        let mut rows = AttemptRows::default();
+        for it in moves {
+            if let Some(ended) = orders.ended.get(&it.task) {
+                rows.push_ended(ended);
+            } else if let (
+                Action::Settle {
+                    why: Why::Failure(failure),
+                    ..
+                },
+                Some(facts),
+            ) = (
+                &it.action,
+                usize::try_from(it.task.get())
+                    .ok()
+                    .and_then(|at| run.facts.tasks.get(at)),
+            ) {
+                // It failed without running: cancelled in the queue, or given up after losing its worker.
+                let attempt = match facts.standing {
+                    Standing::UpForRetry | Standing::RetryDue => facts.attempt.saturating_add(1),
+                    _ => facts.attempt,
+                };
+                rows.push(
+                    it.task.get(),
+                    attempt,
+                    'f',
+                    &failure.kind.code(),
+                    &failure.message,
+                );
+            }
+        }
+        if rows.tasks.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            r#"insert into attempt (dag_run_id, task_index, map_index, attempt, state, reason, message, worker_id,
+                queued_at, started_at, finished_at)
+            select $1, task_index, -1, attempt, state, reason, message, $2, queued_at, started_at, clock_timestamp()
+            from unnest($3::int[], $4::smallint[], $5::"char"[], $6::text[], $7::text[], $8::timestamptz[],
+                $9::timestamptz[])
+                as it (task_index, attempt, state, reason, message, queued_at, started_at)
+            on conflict (dag_run_id, task_index, map_index, attempt) do nothing"#,
+            run.dag_run_id.get(),
+            orders.worker.map(WorkerId::get),
+            &rows.tasks,
+            &rows.attempts,
+            &rows.states as _,
+            &rows.reasons,
+            &rows.messages,
+            &rows.queued_at as _,
+            &rows.started_at as _
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn set_timers(
+        &mut self,
+        run: &LockedRun,
+        orders: &Orders<'_>,
+        moves: &[&Move],
+    ) -> Result<(), StoreError> {
+        let (mut tasks, mut attempts, mut lost, mut delays) = (vec![], vec![], vec![], vec![]);
+        for it in moves {
+            if let (Action::Retry { delay, .. }, Some(ended)) =
+                (&it.action, orders.ended.get(&it.task))
+            {
+                tasks.push(it.task.get());
+                attempts.push(ended.row.key.attempt.get());
+                lost.push(ended.row.lost);
+                delays.push(delay.as_secs_f64());
+            }
+        }
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        sqlx::query!(
+            r#"with planned as (
+                select * from unnest($2::int[], $3::smallint[], $4::smallint[], $5::float8[])
+                    as it (task_index, attempt, lost, delay)
+            ), tried as (
+                update task_instance t set attempt = p.attempt, lost = p.lost, tries = t.tries + 1,
+                    worker_id = $6, finished_at = clock_timestamp()
+                from planned p
+                where t.dag_run_id = $1 and t.task_index = p.task_index and t.map_index = -1 and t.state = 'n'
+                returning t.task_index
+            )
+            insert into timer (due_at, dag_run_id, task_index, map_index, attempt, lost, kind)
+            select clock_timestamp() + make_interval(secs => p.delay), $1, p.task_index, -1, p.attempt + 1, p.lost, 'r'
+            from planned p join tried using (task_index)"#,
+            run.dag_run_id.get(),
+            &tasks,
+            &attempts,
+            &lost,
+            &delays,
+            orders.worker.map(WorkerId::get)
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    async fn enqueue(
+        &mut self,
+        run: &LockedRun,
+        orders: &Orders<'_>,
+        moves: &[&Move],
+    ) -> Result<u64, StoreError> {
+        let (mut tasks, mut attempts, mut lost) = (vec![], vec![], vec![]);
+        for it in moves {
+            match (&it.action, orders.ended.get(&it.task)) {
+                (Action::Queue, _) => {
+                    let facts = usize::try_from(it.task.get())
+                        .ok()
+                        .and_then(|at| run.facts.tasks.get(at));
+                    tasks.push(it.task.get());
+                    attempts.push(facts.map_or(0, |it| it.attempt).saturating_add(1));
+                    lost.push(None);
+                }
+                (Action::Requeue, Some(ended)) => {
+                    tasks.push(it.task.get());
+                    attempts.push(ended.row.key.attempt.get().saturating_add(1));
+                    lost.push(Some(ended.row.lost));
+                }
+                (Action::Requeue, None) | (Action::Retry { .. } | Action::Settle { .. }, _) => (),
+            }
+        }
+        if tasks.is_empty() {
+            return Ok(0);
+        }
+        let done = sqlx::query!(
+            "with due as (
+                delete from timer where dag_run_id = $1 and task_index = any($3) and map_index = -1
+            )
+            insert into ready (pool_key, priority, dag_run_id, task_index, map_index, attempt, lost)
+            select k.pool_key, k.priority, $1, it.task_index, -1, it.attempt, coalesce(it.lost, t.lost)
+            from unnest($3::int[], $4::smallint[], $5::smallint[]) as it (task_index, attempt, lost)
+            join task_instance t on t.dag_run_id = $1 and t.task_index = it.task_index and t.map_index = -1
+            join dag_task k on k.dag_version_id = $2 and k.task_index = it.task_index
+            order by it.task_index
+            on conflict (dag_run_id, task_index, map_index) do nothing",
+            run.dag_run_id.get(),
+            run.dag_version_id.get(),
+            &tasks,
+            &attempts,
+            &lost as _
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn add_notices(
+        &mut self,
+        run: DagRunId,
+        notices: &[NewNotice],
+    ) -> Result<(), StoreError> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let identities: Vec<String> = notices.iter().map(|it| it.identity.clone()).collect();
+        let payloads: Vec<Value> = notices.iter().map(|it| it.payload.clone()).collect();
+        sqlx::query!(
+            "insert into notice (identity, dag_run_id, payload)
+            select identity, $1, payload from unnest($2::text[], $3::jsonb[]) as it (identity, payload)
+            on conflict (identity) do nothing",
+            run.get(),
+            &identities,
+            &payloads
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Ends the run if every task of it has settled, whatever the plan thought.
+    async fn end(&mut self, run: &LockedRun, state: RunState) -> Result<bool, StoreError> {
+        let ended = sqlx::query!(
+            "with ended as (
+                update dag_run set state = $2, finished_at = clock_timestamp()
+                where dag_run_id = $1 and state = 'r' and remaining = 0
+                returning dag_key, dag_run_id, finished_at
+            )
+            update dag d set last_dag_run_id = e.dag_run_id, last_state = $2, last_at = e.finished_at
+            from ended e where d.dag_key = e.dag_key
+            returning d.dag_key",
+            run.dag_run_id.get(),
+            letter(state.letter())
+        )
+        .fetch_optional(&mut *self.tx)
+        .await?;
+        Ok(ended.is_some())
+    }
+}
+
+#[derive(Default)]
+struct AttemptRows {
+    tasks: Vec<i32>,
+    attempts: Vec<i16>,
+    states: Vec<i8>,
+    reasons: Vec<String>,
+    messages: Vec<String>,
+    queued_at: Vec<Option<jiff_sqlx::Timestamp>>,
+    started_at: Vec<Option<jiff_sqlx::Timestamp>>,
+}
+
+impl AttemptRows {
+    fn push(&mut self, task: i32, attempt: i16, state: char, reason: &str, message: &str) {
+        self.tasks.push(task);
+        self.attempts.push(attempt);
+        self.states.push(letter(state));
+        self.reasons.push(reason.to_owned());
+        self.messages.push(message.to_owned());
+        self.queued_at.push(None);
+        self.started_at.push(None);
+    }
+
+    fn push_ended(&mut self, ended: &Ended) {
+        let AttemptKey { instance, attempt } = ended.row.key;
+        let (state, reason, message) = match &ended.outcome {
+            Outcome::Success { .. } => return,
+            Outcome::Skipped { reason } => ('k', "skipped".to_owned(), reason.clone()),
+            Outcome::HandedBack => (
+                'h',
+                "handed_back".to_owned(),
+                "its worker was shutting down".to_owned(),
+            ),
+            Outcome::Failed(failure) => ('f', failure.kind.code(), failure.message.clone()),
+        };
+        self.push(
+            instance.task_index.get(),
+            attempt.get(),
+            state,
+            &reason,
+            &message,
+        );
+        if let (Some(queued), Some(started)) =
+            (self.queued_at.last_mut(), self.started_at.last_mut())
+        {
+            *queued = Some(ended.row.queued_at.to_sqlx());
+            *started = ended.row.claimed_at.map(|it: Timestamp| it.to_sqlx());
+        }
+    }
+}
+
+fn reason(why: &Why) -> Option<String> {
+    match why {
+        Why::Succeeded => None,
+        Why::Failure(failure) => Some(failure.kind.code()),
+        Why::AskedToSkip(_) => Some("skipped".to_owned()),
+        Why::Reason(reason) => Some((*reason).to_owned()),
+    }
+}
