@@ -71,6 +71,21 @@ impl Store {
         }))
     }
 
+    /// Whether a session has not ended; does not keep it alive.
+    pub async fn session_lives(&self, reference: &str) -> Result<bool, StoreError> {
+        Ok(sqlx::query_scalar!(
+            r#"select exists (
+                 select from login_session s join account a using (account_id)
+                 where s.token_hash = $1 and s.expires_at > now() and a.disabled_at is null
+                     and s.last_seen_at > now() - make_interval(secs => $2)
+             ) as "lives!""#,
+            secret_hash(reference),
+            IDLE_SESSION.as_secs_f64()
+        )
+        .fetch_one(self.pool())
+        .await?)
+    }
+
     /// Ends a session.
     pub async fn end_session(&self, reference: &str) -> Result<(), StoreError> {
         sqlx::query!(

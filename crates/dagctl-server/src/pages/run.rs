@@ -1,0 +1,314 @@
+//! A run: what failed, and where each task stands.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::sse::Event;
+use axum::response::{Html, Redirect, Response};
+use axum::routing::{get, post};
+use dagctl_core::ids::DagRunId;
+use dagctl_core::state::TaskState;
+use dagctl_store::views::runs::RunRow;
+use dagctl_store::views::tasks::TaskRow;
+use jiff::Timestamp;
+
+use super::badge::Badge;
+use super::chrome::Chrome;
+use super::dag::kind_word;
+use super::log_text::visible;
+use super::moment::{Clock, Moment};
+use super::{links, page};
+use crate::App;
+use crate::api::find_run;
+use crate::auth::{Caller, Operator, Viewer};
+use crate::error::{Answer, Failure};
+use crate::form::Form;
+use crate::live::{self, News, Source};
+use crate::routes::Routes;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .route("/dags/{dag_id}/runs/{run_id}", get(show))
+        .route("/dags/{dag_id}/runs/{run_id}/live", get(live_run))
+        .route("/dags/{dag_id}/runs/{run_id}/cancel", post(cancel))
+}
+
+#[derive(Template)]
+#[template(path = "run.html")]
+struct RunPage {
+    chrome: Chrome,
+    dag_id: String,
+    dag_path: String,
+    run_id: String,
+    path: String,
+    is_final: bool,
+    body: RunBody,
+}
+
+/// The part that is told again when it changes.
+#[derive(Template)]
+#[template(path = "run_body.html")]
+struct RunBody {
+    dag_id: String,
+    dag_path: String,
+    run_id: String,
+    path: String,
+    badge: Badge,
+    kind: &'static str,
+    by: Option<String>,
+    note: Option<String>,
+    started: Option<Moment>,
+    queued: Moment,
+    took: Option<String>,
+    logical: Moment,
+    interval: Option<(Moment, Moment)>,
+    commit: Option<String>,
+    params: Vec<(String, String)>,
+    stopping: Option<String>,
+    quarantined: Option<String>,
+    is_final: bool,
+    may_change: bool,
+    token: String,
+    errors: Vec<TaskError>,
+    more_errors: usize,
+    settled: usize,
+    tasks: Vec<TaskLine>,
+}
+
+struct TaskError {
+    task_id: String,
+    path: String,
+    attempt: i16,
+    reason: Option<String>,
+    message: String,
+}
+
+struct TaskLine {
+    id: String,
+    name: String,
+    path: String,
+    operator: String,
+    badge: Badge,
+    attempt: i16,
+    took: Option<String>,
+    remark: Option<String>,
+    retry: Option<Moment>,
+    wait: Option<Span>,
+    work: Option<Span>,
+}
+
+/// A part of the run's time, in percent.
+struct Span {
+    from: String,
+    length: String,
+}
+
+/// Errors that are shown open at the top.
+const OPEN_ERRORS: usize = 3;
+
+/// The time between the run's first moment and its last, or now.
+struct Timeline {
+    from: i64,
+    length: i64,
+}
+
+impl Timeline {
+    fn new(run: &RunRow, now: Timestamp) -> Self {
+        let from = run.started_at.unwrap_or(run.queued_at).as_millisecond();
+        let to = run.finished_at.unwrap_or(now).as_millisecond();
+        Self {
+            from,
+            length: (to - from).max(1),
+        }
+    }
+
+    fn span(&self, from: Option<Timestamp>, to: Timestamp) -> Option<Span> {
+        let share = |at: Timestamp| {
+            #[expect(clippy::cast_precision_loss, reason = "a drawing needs no more than a few digits")]
+            let share = (at.as_millisecond() - self.from) as f64 * 100.0 / self.length as f64;
+            share.clamp(0.0, 100.0)
+        };
+        let (from, to) = (share(from?), share(to));
+        let length = (to - from).max(0.6);
+        Some(Span {
+            from: format!("{:.2}%", from.min(99.4)),
+            length: format!("{length:.2}%"),
+        })
+    }
+}
+
+async fn body(app: &App, caller: &Caller, run: RunRow) -> Answer<RunBody> {
+    let tasks = app.store().task_rows(run.dag_run_id).await?;
+    let clock = Clock::new(&run.timezone);
+    let timeline = Timeline::new(&run, clock.now);
+    let failed: Vec<&TaskRow> = tasks
+        .iter()
+        .filter(|it| it.error.is_some() && matches!(it.state, TaskState::Failed | TaskState::UpForRetry))
+        .collect();
+    let errors = failed
+        .iter()
+        .take(OPEN_ERRORS)
+        .map(|it| TaskError {
+            task_id: full_name(it),
+            path: links::task(&run.dag_id, &run.run_id, &it.task_id, it.map_index),
+            attempt: it.attempt,
+            reason: it.reason.clone(),
+            message: visible(it.error.as_deref().unwrap_or_default()),
+        })
+        .collect();
+    let more_errors = failed.len().saturating_sub(OPEN_ERRORS);
+    let settled = tasks.iter().filter(|it| it.state.is_final()).count();
+    let is_final = run.state.is_final();
+    Ok(RunBody {
+        path: links::run(&run.dag_id, &run.run_id),
+        dag_path: links::dag(&run.dag_id),
+        badge: run.state.into(),
+        kind: kind_word(run.run_type),
+        started: run.started_at.map(|it| clock.long(it)),
+        queued: clock.long(run.queued_at),
+        took: clock.took(run.started_at, run.finished_at),
+        logical: clock.bare(run.logical_at),
+        interval: (run.interval_start != run.interval_end)
+            .then(|| (clock.bare(run.interval_start), clock.bare(run.interval_end))),
+        params: run
+            .params
+            .iter()
+            .map(|(name, value)| (name.clone(), visible(&value.to_string())))
+            .collect(),
+        stopping: run
+            .cancel_requested_by
+            .filter(|_| run.cancel_requested_at.is_some()),
+        commit: run.git_commit,
+        by: run.triggered_by,
+        note: run.note,
+        quarantined: run.look_error,
+        is_final,
+        may_change: caller.is_operator(),
+        token: caller.form_token(),
+        errors,
+        more_errors,
+        settled,
+        tasks: tasks
+            .iter()
+            .map(|it| line(it, &run.dag_id, &run.run_id, &clock, &timeline))
+            .collect(),
+        dag_id: run.dag_id,
+        run_id: run.run_id,
+    })
+}
+
+fn full_name(task: &TaskRow) -> String {
+    match task.map_index {
+        -1 => task.task_id.clone(),
+        index => format!("{}[{index}]", task.task_id),
+    }
+}
+
+fn line(task: &TaskRow, dag_id: &str, run_id: &str, clock: &Clock, timeline: &Timeline) -> TaskLine {
+    let is_running = task.state == TaskState::Running;
+    let ended = task.finished_at.or(is_running.then_some(clock.now));
+    TaskLine {
+        id: format!("task-{}-{}", task.task_index, task.map_index),
+        name: full_name(task),
+        path: links::task(dag_id, run_id, &task.task_id, task.map_index),
+        operator: task.operator.clone(),
+        badge: task.state.into(),
+        attempt: task.attempt,
+        took: match is_running {
+            true => clock.took(task.started_at, None),
+            false => task
+                .finished_at
+                .and_then(|it| clock.took(task.started_at, Some(it))),
+        },
+        remark: task
+            .reason
+            .clone()
+            .filter(|_| task.state != TaskState::Success && task.state != TaskState::UpstreamFailed),
+        retry: task.retry_at.map(|it| clock.short(it)),
+        wait: timeline.span(
+            task.queued_at,
+            task.started_at
+                .or(task.finished_at)
+                .unwrap_or(clock.now),
+        )
+        .filter(|_| task.queued_at.is_some() && task.state != TaskState::UpForRetry),
+        work: ended.and_then(|it| timeline.span(task.started_at, it)),
+    }
+}
+
+async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path((dag_id, run_id)): Path<(String, String)>,
+) -> Answer<Html<String>> {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let body = body(&app, &viewer, run).await?;
+    page(&RunPage {
+        chrome: Chrome::new(&app, &viewer, "dags").await?,
+        dag_id: body.dag_id.clone(),
+        dag_path: body.dag_path.clone(),
+        run_id: body.run_id.clone(),
+        path: body.path.clone(),
+        is_final: body.is_final,
+        body,
+    })
+}
+
+struct LiveRun {
+    app: App,
+    caller: Caller,
+    run: DagRunId,
+    told: String,
+}
+
+impl Source for LiveRun {
+    async fn look(&mut self) -> Answer<News> {
+        let run = self
+            .app
+            .store()
+            .run_row(self.run)
+            .await?
+            .ok_or_else(|| Failure::not_found("this run is gone"))?;
+        let is_last = run.state.is_final();
+        let html = body(&self.app, &self.caller, run)
+            .await?
+            .render()
+            .map_err(Failure::internal)?;
+        let mut events = vec![];
+        if html != self.told {
+            events.push(Event::default().data(&html));
+            self.told = html;
+        }
+        Ok(News { events, is_last })
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_millis(250)
+    }
+}
+
+async fn live_run(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path((dag_id, run_id)): Path<(String, String)>,
+) -> Answer<Response> {
+    let run = find_run(&app, &dag_id, &run_id).await?;
+    let source = LiveRun {
+        app: app.clone(),
+        caller: viewer.0.clone(),
+        run: run.dag_run_id,
+        told: String::new(),
+    };
+    live::stream(&app, &viewer, source).await
+}
+
+async fn cancel(
+    State(app): State<App>,
+    operator: Operator,
+    Path((dag_id, run_id)): Path<(String, String)>,
+    _: Form,
+) -> Answer<Redirect> {
+    crate::api::stop_run(&app, &operator, &dag_id, &run_id).await?;
+    Ok(Redirect::to(&links::run(&dag_id, &run_id)))
+}

@@ -1,0 +1,291 @@
+//! A task of a run: its error first, its attempts, its log as it grows, and what it handed on.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, header};
+use axum::response::sse::Event;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use dagctl_core::ids::{AttemptKey, AttemptNo, TaskInstanceKey};
+use dagctl_store::views::logs::{LineStream, LogLineRow};
+use dagctl_store::views::tasks::AttemptRow;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+
+use super::badge::Badge;
+use super::chrome::Chrome;
+use super::log_text::visible;
+use super::moment::{Clock, Moment};
+use super::{links, page};
+use crate::App;
+use crate::api::{MOST_LINES, find_task, instance_key};
+use crate::auth::Viewer;
+use crate::error::{Answer, Failure};
+use crate::live::{self, News, Source};
+use crate::routes::Routes;
+
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}", get(show))
+        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log", get(live_log))
+        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log.txt", get(log_file))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct TaskQuery {
+    attempt: Option<i16>,
+    map_index: Option<i32>,
+    /// The first line that a stream is asked for.
+    from: Option<i64>,
+}
+
+#[derive(Template)]
+#[template(path = "task.html")]
+struct TaskPage {
+    chrome: Chrome,
+    dag_id: String,
+    dag_path: String,
+    run_id: String,
+    run_path: String,
+    task_id: String,
+    path: String,
+    map_index: i32,
+    operator: String,
+    pool: String,
+    badge: Badge,
+    retry: Option<Moment>,
+    attempts: Vec<AttemptLine>,
+    shown: i16,
+    error: Option<AttemptError>,
+    lines: LogLines,
+    next_line: i64,
+    is_live: bool,
+    outputs: Option<String>,
+}
+
+struct AttemptLine {
+    number: i16,
+    badge: Badge,
+    started: Option<Moment>,
+    took: Option<String>,
+    worker: Option<String>,
+    reason: Option<String>,
+}
+
+struct AttemptError {
+    reason: Option<String>,
+    message: String,
+}
+
+/// Lines as rows of the log.
+#[derive(Template)]
+#[template(path = "log_lines.html")]
+struct LogLines {
+    lines: Vec<LogLine>,
+}
+
+struct LogLine {
+    number: i64,
+    at: String,
+    stream: &'static str,
+    stream_name: &'static str,
+    text: String,
+}
+
+impl LogLines {
+    fn new(rows: Vec<LogLineRow>, zone: &TimeZone) -> Self {
+        let lines = rows
+            .into_iter()
+            .map(|row| {
+                let (stream, stream_name) = match row.stream {
+                    LineStream::Task => ("t", "task"),
+                    LineStream::Stdout => ("o", "stdout"),
+                    LineStream::Stderr => ("e", "stderr"),
+                };
+                LogLine {
+                    number: row.line,
+                    at: row
+                        .at
+                        .to_zoned(zone.clone())
+                        .strftime("%H:%M:%S%.3f")
+                        .to_string(),
+                    stream,
+                    stream_name,
+                    text: visible(&row.text),
+                }
+            })
+            .collect();
+        Self { lines }
+    }
+}
+
+type Names = Path<(String, String, String)>;
+
+async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path((dag_id, run_id, task_id)): Names,
+    Query(query): Query<TaskQuery>,
+) -> Answer<Html<String>> {
+    let (run, task) = find_task(&app, (&dag_id, &run_id, &task_id), query.map_index).await?;
+    let clock = Clock::new(&run.timezone);
+    let key = instance_key(&run, &task);
+    let attempts = app.store().attempt_rows(key).await?;
+    let shown = query.attempt.unwrap_or(task.attempt);
+    let attempt_key = AttemptKey {
+        instance: key,
+        attempt: AttemptNo(shown),
+    };
+    let rows = app.store().log_lines(attempt_key, 0, MOST_LINES).await?;
+    let next_line = rows.last().map_or(0, |it| it.line + 1);
+    let zone = TimeZone::get(&run.timezone).unwrap_or(TimeZone::UTC);
+    let error = attempts
+        .iter()
+        .find(|it| it.attempt == shown)
+        .and_then(|it| {
+            Some(AttemptError {
+                message: visible(it.message.as_deref()?),
+                reason: it.reason.clone(),
+            })
+        });
+    let is_ended = |it: &AttemptRow| it.finished_at.is_some();
+    let is_live = !task.state.is_final() && !attempts.iter().any(|it| it.attempt == shown && is_ended(it));
+    let outputs = app
+        .store()
+        .output_of(key)
+        .await?
+        .map(|it| serde_json::to_string_pretty(&it).map_err(Failure::internal))
+        .transpose()?;
+    page(&TaskPage {
+        chrome: Chrome::new(&app, &viewer, "dags").await?,
+        dag_path: links::dag(&run.dag_id),
+        run_path: links::run(&run.dag_id, &run.run_id),
+        path: links::task(&run.dag_id, &run.run_id, &task.task_id, -1),
+        map_index: task.map_index,
+        badge: task.state.into(),
+        retry: task.retry_at.map(|it| clock.long(it)),
+        attempts: attempts
+            .into_iter()
+            .map(|it| AttemptLine {
+                number: it.attempt,
+                badge: it.state.into(),
+                started: it.started_at.map(|it| clock.bare(it)),
+                took: clock.took(it.started_at, it.finished_at),
+                worker: it.worker,
+                reason: it.reason,
+            })
+            .collect(),
+        shown,
+        error,
+        lines: LogLines::new(rows, &zone),
+        next_line,
+        is_live,
+        outputs: outputs.map(|it| visible(&it)),
+        operator: task.operator,
+        pool: task.pool,
+        task_id: task.task_id,
+        dag_id: run.dag_id,
+        run_id: run.run_id,
+    })
+}
+
+struct LiveLog {
+    app: App,
+    key: TaskInstanceKey,
+    attempt: AttemptNo,
+    from: i64,
+    zone: TimeZone,
+}
+
+impl Source for LiveLog {
+    async fn look(&mut self) -> Answer<News> {
+        // The attempt is read first: once it has ended, its log is whole.
+        let attempts = self.app.store().attempt_rows(self.key).await?;
+        let is_ended = attempts
+            .iter()
+            .any(|it| it.attempt == self.attempt.get() && it.finished_at.is_some());
+        let key = AttemptKey {
+            instance: self.key,
+            attempt: self.attempt,
+        };
+        let rows = self.app.store().log_lines(key, self.from, MOST_LINES).await?;
+        let mut events = vec![];
+        if let Some(last) = rows.last() {
+            self.from = last.line + 1;
+            let html = LogLines::new(rows, &self.zone)
+                .render()
+                .map_err(Failure::internal)?;
+            // A browser that lost the stream asks again from here.
+            events.push(Event::default().id(self.from.to_string()).data(html));
+        }
+        Ok(News {
+            events,
+            is_last: is_ended,
+        })
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_millis(300)
+    }
+}
+
+async fn live_log(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path((dag_id, run_id, task_id)): Names,
+    Query(query): Query<TaskQuery>,
+    headers: axum::http::HeaderMap,
+) -> Answer<Response> {
+    let (run, task) = find_task(&app, (&dag_id, &run_id, &task_id), query.map_index).await?;
+    let resumed = headers
+        .get("last-event-id")
+        .and_then(|it| it.to_str().ok())
+        .and_then(|it| it.parse().ok());
+    let source = LiveLog {
+        app: app.clone(),
+        key: instance_key(&run, &task),
+        attempt: AttemptNo(query.attempt.unwrap_or(task.attempt)),
+        from: resumed.or(query.from).unwrap_or(0),
+        zone: TimeZone::get(&run.timezone).unwrap_or(TimeZone::UTC),
+    };
+    live::stream(&app, &viewer, source).await
+}
+
+/// The log as a file; a browser is told to treat it as nothing but text.
+async fn log_file(
+    State(app): State<App>,
+    _: Viewer,
+    Path((dag_id, run_id, task_id)): Names,
+    Query(query): Query<TaskQuery>,
+) -> Answer<Response> {
+    let (run, task) = find_task(&app, (&dag_id, &run_id, &task_id), query.map_index).await?;
+    let key = AttemptKey {
+        instance: instance_key(&run, &task),
+        attempt: AttemptNo(query.attempt.unwrap_or(task.attempt)),
+    };
+    let mut text = String::new();
+    let mut from = 0;
+    loop {
+        let rows = app.store().log_lines(key, from, MOST_LINES).await?;
+        let Some(last) = rows.last() else { break };
+        from = last.line + 1;
+        for row in rows {
+            text.push_str(&row.at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ ").to_string());
+            text.push_str(&row.text);
+            text.push('\n');
+        }
+    }
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("sandbox; default-src 'none'"),
+    );
+    Ok(response)
+}
