@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use dagctl_core::dag::Dag;
+use dagctl_core::dag::{Dag, DagSpec};
 use dagctl_core::ids::{DagId, DagKey, DagVersionId};
+use dagctl_core::schedule::Schedule;
+use dagctl_core::schedule::Schedule;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
@@ -251,18 +253,16 @@ impl Store {
         let before = sqlx::query_scalar!("select schedule from dag where dag_key = $1", dag_key)
             .fetch_one(&mut *tx)
             .await?;
-        let schedule = format!(
-            "{} {}",
-            spec.schedule.describe(),
-            spec.timezone.iana_name().unwrap_or("UTC")
-        );
-        // An edited schedule counts from now: it never makes runs of the past.
+        let schedule = schedule_in_words(spec);
+        // An edited schedule counts from now: it never makes runs of the past. One that becomes `@once` has not run yet.
         let is_edited = before.as_deref().is_some_and(|it| it != schedule);
+        let is_once_now = is_edited && matches!(spec.schedule, Schedule::Once);
         sqlx::query!(
             "update dag set active_version_id = $2, file = $3, missing_since = null, description = $4, tags = $5,
                 owner = $6, schedule = $7, timezone = $8, max_active_runs = $9, task_count = $10,
                 next_due_at = now(),
-                watermark = case when $11 then greatest(watermark, now()) else watermark end
+                watermark = case when $11 then greatest(watermark, now()) else watermark end,
+                watermark_reset = case when $12 then 'n' else watermark_reset end
             where dag_key = $1",
             dag_key,
             version,
@@ -271,10 +271,11 @@ impl Store {
             &spec.tags,
             owner,
             schedule,
-            spec.timezone.iana_name().unwrap_or("UTC"),
+            zone_name(spec),
             max_active_runs,
             task_count,
-            is_edited
+            is_edited,
+            is_once_now
         )
         .execute(&mut *tx)
         .await?;
@@ -439,6 +440,19 @@ impl Store {
         .await?;
         Ok(row.map(|it| it.changed))
     }
+}
+
+/// A cron means something only together with its zone.
+fn schedule_in_words(spec: &DagSpec) -> String {
+    let words = spec.schedule.describe();
+    match &spec.schedule {
+        Schedule::Cron(_) => format!("{words} {}", zone_name(spec)),
+        Schedule::Manual | Schedule::Once | Schedule::Continuous | Schedule::Every(_) => words,
+    }
+}
+
+fn zone_name(spec: &DagSpec) -> &str {
+    spec.timezone.iana_name().unwrap_or("UTC")
 }
 
 pub(crate) async fn version_texts(
