@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use dagctl_core::dag::{Dag, DagSpec};
 use dagctl_core::ids::{DagId, DagKey, DagVersionId};
 use dagctl_core::schedule::Schedule;
-use dagctl_core::schedule::Schedule;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
