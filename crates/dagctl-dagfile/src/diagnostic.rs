@@ -234,7 +234,10 @@ impl Diagnostic {
 
     /// Adds what else helps.
     pub(crate) fn note(&mut self, note: impl Into<String>) -> &mut Self {
-        self.notes.push(note.into());
+        let note = note.into();
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
         self
     }
 

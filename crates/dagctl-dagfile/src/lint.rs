@@ -4,6 +4,8 @@ mod keyword;
 mod sql;
 mod template;
 
+use std::collections::HashSet;
+
 use dagctl_core::template::Form;
 
 use crate::parse::Draft;
@@ -22,7 +24,7 @@ pub(crate) struct Job {
 }
 
 /// Names beyond those of every run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Names {
     None,
     Staging,
@@ -59,7 +61,13 @@ impl Session<'_> {
 
 /// Looks at every text that was remembered.
 pub(crate) fn run(session: &mut Session<'_>, params: Option<&[String]>, drafts: &[Draft]) {
+    let mut seen = HashSet::new();
     for job in std::mem::take(&mut session.jobs) {
+        // Defaults and expansions bring the same text again; only outputs mean something else in another task.
+        let key = (job.text.place, job.text.value.clone(), job.names);
+        if !job.text.value.contains("outputs") && !seen.insert(key) {
+            continue;
+        }
         let clean = template::check(session, &job, params, drafts);
         if job.is_sql && clean {
             sql::check(session, &job.text);

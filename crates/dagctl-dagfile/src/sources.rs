@@ -1,12 +1,14 @@
 //! The texts a DAG is made of, places in them, and what is wrong there.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::glob::Glob;
 use crate::lint::Job;
 use crate::nearest::nearest;
+use crate::yaml::{self, Node};
 
 /// Every file of the dags folder in memory, by path relative to it. Files that are neither YAML nor SQL have no text.
 pub(crate) struct Sources<'a> {
@@ -90,6 +92,10 @@ pub(crate) fn shown(prefix: &str, path: &str) -> String {
 pub(crate) struct Session<'a> {
     pub(crate) sources: &'a Sources<'a>,
     found: Vec<Diagnostic>,
+    /// Where in `found` a problem stands. Every member of an expansion has the same ones.
+    known: HashMap<(Code, Place, String), usize>,
+    /// Files that have been read, since an expansion may name one thousands of times.
+    trees: HashMap<FileId, Option<Rc<Node>>>,
     asked: BTreeSet<String>,
     globs: Vec<(Glob, Vec<String>)>,
     /// Texts that are looked at once the graph is known.
@@ -112,6 +118,8 @@ impl<'a> Session<'a> {
         Self {
             sources,
             found: vec![],
+            known: HashMap::new(),
+            trees: HashMap::new(),
             asked: BTreeSet::new(),
             globs: vec![],
             jobs: vec![],
@@ -146,14 +154,26 @@ impl<'a> Session<'a> {
         place: Place,
         message: impl Into<String>,
     ) -> &mut Diagnostic {
-        let diagnostic = Diagnostic::new(
-            code,
-            self.sources.shown(self.sources.path(place.file)),
-            message,
-        )
-        .at(self.sources.text(place.file), place.range());
-        self.found.push(diagnostic);
-        self.found.last_mut().expect("it was pushed just now")
+        let message = message.into();
+        let key = (code, place, message.clone());
+        let at = *self.known.entry(key).or_insert_with(|| {
+            let file = self.sources.shown(self.sources.path(place.file));
+            let text = self.sources.text(place.file);
+            let diagnostic = Diagnostic::new(code, file, message).at(text, place.range());
+            self.found.push(diagnostic);
+            self.found.len() - 1
+        });
+        &mut self.found[at]
+    }
+
+    /// A file as a tree; `None` after a complaint.
+    pub(crate) fn tree(&mut self, file: FileId) -> Option<Rc<Node>> {
+        if let Some(known) = self.trees.get(&file) {
+            return known.clone();
+        }
+        let tree = yaml::read(self, file).map(Rc::new);
+        self.trees.insert(file, tree.clone());
+        tree
     }
 
     /// Line and column of a place, for a note that points elsewhere.

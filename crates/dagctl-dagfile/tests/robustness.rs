@@ -97,6 +97,23 @@ fn a_matrix_that_explodes_is_a_diagnostic() {
 }
 
 #[test]
+fn a_problem_shared_by_thousands_of_members_is_said_once() {
+    let values: Vec<_> = (0..5_000).map(|it| it.to_string()).collect();
+    let dag = format!(
+        "tasks: {{a: {{operator: build_table, conn_id: dw, config: c.yaml, for_each: {{values: [{}]}}}}}}",
+        values.join(", ")
+    );
+    let config = format!(
+        "schema: s\ntable: t\nmain_sql: SELEC 1\nx: 1\n# {}",
+        "x".repeat(500_000)
+    );
+    let texts = BTreeMap::from([("a.yaml".to_owned(), dag), ("c.yaml".to_owned(), config)]);
+    let (_, diagnostics) = parse_version(&texts, "a.yaml");
+    let codes: Vec<_> = diagnostics.iter().map(|it| it.code.as_str()).collect();
+    assert_eq!(codes, ["D021", "D007"]);
+}
+
+#[test]
 fn sql_that_nests_deeply_answers() {
     let sql = format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000));
     let text = format!("tasks: {{a: {{operator: sql, conn_id: dw, sql: '{sql}'}}}}");

@@ -7,6 +7,9 @@ use crate::diagnostic::Code;
 use crate::parse::{Draft, ancestors};
 use crate::sources::Session;
 
+/// From so many upstream tasks on, only those are handed over that the text may mean.
+const MANY: usize = 100;
+
 /// Whether nothing is wrong with the template.
 pub(super) fn check(
     session: &mut Session<'_>,
@@ -16,10 +19,15 @@ pub(super) fn check(
 ) -> bool {
     let source = &job.text.value;
     let upstream = || match job.task {
-        Some(task) => ancestors(drafts, task)
-            .into_iter()
-            .map(|it| drafts[it].task_id.clone())
-            .collect(),
+        Some(task) => {
+            let all = ancestors(drafts, task);
+            let many = all.len() > MANY;
+            all.into_iter()
+                .map(|it| &drafts[it].task_id)
+                .filter(|it| !many || source.contains(it.rsplit('.').next().unwrap_or(it)))
+                .cloned()
+                .collect()
+        }
         None => vec![],
     };
     let scope = Scope {

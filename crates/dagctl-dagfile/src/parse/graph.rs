@@ -1,6 +1,6 @@
 //! Who waits for whom.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use dagctl_core::dag::Task;
 use dagctl_core::graph::{self, Cycle};
@@ -138,16 +138,15 @@ fn report_cycle(session: &mut Session<'_>, drafts: &[Draft], cycle: &[usize]) {
 
 /// Every task that `task` waits for, however far.
 pub(crate) fn ancestors(drafts: &[Draft], task: usize) -> Vec<usize> {
-    let mut seen = HashSet::new();
+    let mut seen = vec![false; drafts.len()];
     let mut open = vec![task];
     while let Some(it) = open.pop() {
         for (parent, _) in &drafts[it].upstream {
-            if seen.insert(*parent) {
+            if !std::mem::replace(&mut seen[*parent], true) {
                 open.push(*parent);
             }
         }
     }
-    let mut all: Vec<_> = seen.into_iter().collect();
-    all.sort_unstable();
-    all
+    let seen = seen.into_iter().enumerate();
+    seen.filter(|(_, seen)| *seen).map(|(at, _)| at).collect()
 }

@@ -13,7 +13,7 @@ use crate::reader::Choice;
 use crate::sources::{FileId, Session};
 use crate::text::Text;
 use crate::vocabulary::Level;
-use crate::yaml::{self, Node, Yaml};
+use crate::yaml::{Node, Yaml};
 
 const SWAP: Choice<'_, Swap> = Choice {
     works: &[
@@ -65,7 +65,7 @@ pub(super) fn build_table(
 fn config(session: &mut Session<'_>, site: &Site<'_>, node: &Node) -> Option<Node> {
     let text = session.filled(node, "config")?;
     let file = referred(session, site, &text)?;
-    let root = yaml::read(session, file)?;
+    let root = session.tree(file)?;
     if !matches!(root.value, Yaml::Map(_)) {
         let message = format!("a config file is a map of fields, not {}", root.kind());
         session.report(Code::WrongType, root.place, message);

@@ -166,6 +166,7 @@ fn plan(
             directory.add_broken(&entry.key);
             continue;
         };
+        let body = without_for_each(&entry.value);
         for member in members {
             let task_id = match member.name.as_str() {
                 "" => entry.key.clone(),
@@ -197,12 +198,29 @@ fn plan(
             planned.push(Planned {
                 task_id,
                 place: entry.key_place,
-                node: member.replacements.node(&entry.value),
+                node: member.replacements.node(&body),
                 replacements: member.replacements,
             });
         }
     }
     planned
+}
+
+/// A task's fields for its members, which need not carry a list of each other.
+fn without_for_each(task: &Node) -> Node {
+    match &task.value {
+        Yaml::Map(entries) => Node {
+            value: Yaml::Map(
+                entries
+                    .iter()
+                    .filter(|it| it.key != "for_each")
+                    .cloned()
+                    .collect(),
+            ),
+            ..*task
+        },
+        Yaml::Broken | Yaml::Null | Yaml::Scalar(_) | Yaml::List(_) => task.clone(),
+    }
 }
 
 fn read(session: &mut Session<'_>, site: &Site<'_>, directory: &Directory) -> Draft {
