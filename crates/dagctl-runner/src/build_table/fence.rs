@@ -153,7 +153,11 @@ async fn make_table(session: &mut Session, build: &Build) -> Result<(), Failure>
         Ok(_) => Ok(()),
         Err(failure) => match &failure.kind {
             // Two builders at once: `if not exists` looks before it locks.
-            FailureKind::SqlState(state) if matches!(state.as_str(), "42P07" | "42710" | "23505") => Ok(()),
+            FailureKind::SqlState(state)
+                if matches!(state.as_str(), "42P07" | "42710" | "23505") =>
+            {
+                Ok(())
+            }
             FailureKind::SqlState(state) if state == "3F000" => {
                 let message = format!(
                     "schema `{}` does not exist at {}: create it with `create schema {}`",

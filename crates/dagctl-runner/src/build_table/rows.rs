@@ -104,7 +104,17 @@ async fn statements(
     let columns = columns(session, build).await?;
     let list = columns.join(", ");
     let (table, staging) = (build.table(), build.staging());
-    let insert = format!("insert into {table} ({list}) select {list} from {staging}");
+    // The task's own numbers go before those of an identity column.
+    let identity = filled_by_itself(session, build)
+        .await?
+        .into_iter()
+        .any(|(name, kind)| kind == "identity" && columns.contains(&quoted(&name)));
+    let overriding = if identity {
+        " overriding system value"
+    } else {
+        ""
+    };
+    let insert = format!("insert into {table} ({list}){overriding} select {list} from {staging}");
     if joining == Joining::Append {
         return Ok(("append", vec![insert]));
     }

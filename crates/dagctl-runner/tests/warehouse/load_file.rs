@@ -236,6 +236,10 @@ async fn defaults_and_identities_fill_what_the_file_lacks() {
             .await,
         ["1KIM", "2LEE"]
     );
+    warehouse.write("names.csv", "id,name\n7,Kim\n");
+    warehouse.load(&spec).await.outputs();
+    let row = "select id || upper from analytics.name_gender";
+    assert_eq!(warehouse.column(row).await, ["7KIM"]);
 }
 
 #[tokio::test]
