@@ -1,5 +1,10 @@
 //! The dags folder on a real disk.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a set-up that fails is a test that fails"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,10 @@
 //! What a good file means.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a set-up that fails is a test that fails"
+)]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
