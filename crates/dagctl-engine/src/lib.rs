@@ -10,6 +10,7 @@ pub mod reconcile;
 pub mod scheduler;
 pub mod services;
 pub mod settings;
+pub mod sweeper;
 pub mod syncer;
 pub mod trigger;
 pub mod worker;

@@ -13,6 +13,7 @@ use dagctl_store::dags::{KnownDag, ScheduleStep, SkippedIntervals, WatermarkRese
 use dagctl_store::runs::{NewRun, RunType};
 use jiff::Timestamp;
 use serde_json::Map;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::Engine;
@@ -21,10 +22,14 @@ use crate::reconcile::Service;
 /// Runs made in one look at one DAG at most; the rest follow in the next.
 const RUNS_A_LOOK: usize = 100;
 
+/// How often the partitions of the coming weeks are made sure of.
+const PREPARE: Duration = Duration::from_secs(12 * 3600);
+
 /// Makes the runs that timetables owe.
 pub struct Scheduler {
     engine: Engine,
-    is_prepared: bool,
+    /// When the partitions of the coming weeks were last made sure of.
+    prepared: Option<Instant>,
 }
 
 impl Scheduler {
@@ -32,7 +37,7 @@ impl Scheduler {
     pub fn new(engine: Engine) -> Self {
         Self {
             engine,
-            is_prepared: false,
+            prepared: None,
         }
     }
 
@@ -104,9 +109,9 @@ impl Service for Scheduler {
 
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
         let store = self.engine.store();
-        if !self.is_prepared {
+        if self.prepared.is_none_or(|it| it.elapsed() > PREPARE) {
             store.ensure_partitions().await?;
-            self.is_prepared = true;
+            self.prepared = Some(Instant::now());
         }
         let (now, due) = store.due_dags().await?;
         let mut made_all = true;
@@ -145,9 +150,10 @@ fn due(timetable: &Timetable, dag: &Dag, known: &KnownDag, now: Timestamp) -> Du
         // The end of a run wakes the scheduler; the time is for a wake-up that was lost.
         let again = now.checked_add(Duration::from_secs(5)).ok();
         return Due {
+            // A run moves the watermark, so that of two schedulers that saw none one is refused.
+            watermark: if run.is_some() { now } else { known.watermark },
             runs: run.into_iter().collect(),
             skipped: None,
-            watermark: known.watermark,
             next_due_at: again,
         };
     }

@@ -1,11 +1,10 @@
 //! The worker: claims queued tasks up to its slots, runs them, reports what became of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dagctl_core::ids::{AttemptKey, DagRunId, WorkerId};
-use dagctl_core::outcome::Outcome;
 use dagctl_runner::{StopReason, Stopper};
 use dagctl_store::attempts::Claim;
 use dagctl_store::workers::{Heartbeat, NewWorker};
@@ -17,9 +16,16 @@ use tracing::{error, info, warn};
 
 use crate::Engine;
 use crate::flush::Report;
+use crate::reconcile::reconcile;
+use crate::sweeper::Sweeper;
 
 mod attempt;
+mod reporter;
 
+use reporter::{Held, Reporter};
+
+/// How often folders of old runs are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
 /// How long before the end of a lease that could not be renewed everything under way is stopped.
 const KILL_MARGIN: Duration = Duration::from_secs(3);
 
@@ -28,6 +34,8 @@ struct Worker {
     engine: Engine,
     id: WorkerId,
     running: Mutex<HashMap<AttemptKey, Stopper>>,
+    /// Those that run, and those whose reports are on their way.
+    held: Held,
     /// A slot became free, or the last attempt ended.
     freed: Notify,
     reports: mpsc::UnboundedSender<Report>,
@@ -39,13 +47,21 @@ struct Worker {
 /// Works until `stop`, then drains: no new claims, attempts end within `drain_timeout`, the rest is handed back.
 /// `hurry` ends the drain at once.
 pub async fn work(engine: Engine, stop: CancellationToken, hurry: CancellationToken) {
+    let ended = tokio::task::spawn_blocking(dagctl_runner::shell::end_orphans).await;
+    if let Ok(count @ 1..) = ended {
+        warn!("Ended {count} processes that a killed worker on this machine had left behind");
+    }
+    let (sweeper, stopped) = (Sweeper::new(engine.clone()), stop.clone());
+    let sweeping =
+        tokio::spawn(async move { reconcile(sweeper, &Notify::new(), SWEEP, stopped).await });
     while !stop.is_cancelled() {
         let Some(id) = register(&engine, &stop).await else {
-            return;
+            break;
         };
         info!(worker.id = %id, "Worker {id} takes tasks, up to {} at once", engine.config().slots);
         work_as(&engine, id, &stop, &hurry).await;
     }
+    let _ = sweeping.await;
 }
 
 async fn register(engine: &Engine, stop: &CancellationToken) -> Option<WorkerId> {
@@ -76,21 +92,24 @@ async fn work_as(
     hurry: &CancellationToken,
 ) {
     let (reports, inbox) = mpsc::unbounded_channel();
+    let held = Held::default();
     let worker = Arc::new(Worker {
         engine: engine.clone(),
         id,
         running: Mutex::default(),
+        held: held.clone(),
         freed: Notify::new(),
         reports,
         attempts: TaskTracker::new(),
         lost: CancellationToken::new(),
     });
-    let flusher = tokio::spawn(flush_reports(
-        engine.clone(),
+    let reporter = Reporter {
+        engine: engine.clone(),
         id,
-        inbox,
-        worker.lost.clone(),
-    ));
+        held,
+        lost: worker.lost.clone(),
+    };
+    let flusher = tokio::spawn(reporter.record_all(inbox));
     let beating = CancellationToken::new();
     let heart = tokio::spawn(worker.clone().keep_lease(beating.clone()));
 
@@ -113,13 +132,20 @@ async fn work_as(
 impl Worker {
     async fn claim_until(self: &Arc<Self>, stop: &CancellationToken) {
         let poll = self.engine.config().poll;
+        let mut is_answer_lost = false;
         while !stop.is_cancelled() && !self.lost.is_cancelled() {
             let slots = usize::from(self.engine.config().slots);
             let free = slots.saturating_sub(self.under_way());
             let mut claimed = 0;
             if free > 0 {
-                match self.claim(free).await {
+                let claims = if is_answer_lost {
+                    self.adopt().await
+                } else {
+                    self.claim(free).await
+                };
+                match claims {
                     Ok(claims) => {
+                        is_answer_lost = false;
                         claimed = claims.len();
                         for claim in claims {
                             self.clone().start(claim);
@@ -127,6 +153,7 @@ impl Worker {
                     }
                     Err(error) => {
                         warn!("Could not look for tasks: {error:#}");
+                        is_answer_lost = true;
                         sleep(Duration::from_millis(200)).await;
                     }
                 }
@@ -150,8 +177,20 @@ impl Worker {
         Ok(tokio::spawn(async move { store.claim(id, free).await }).await??)
     }
 
+    /// A claim may have been committed although its answer was lost: what it took is ours, and nobody else runs it.
+    async fn adopt(&self) -> anyhow::Result<Vec<Claim>> {
+        // Known before the database is asked: an attempt that is reported meanwhile must not look like a lost one.
+        let known = self.lock_held().clone();
+        let held = self.engine.store().held(self.id).await?;
+        Ok(held
+            .into_iter()
+            .filter(|it| !known.contains(&it.key))
+            .collect())
+    }
+
     fn start(self: Arc<Self>, claim: Claim) {
         let (stopper, stop) = dagctl_runner::stop::channel();
+        self.lock_held().insert(claim.key);
         self.lock().insert(claim.key, stopper);
         let tracker = self.attempts.clone();
         tracker.spawn(async move {
@@ -176,18 +215,21 @@ impl Worker {
         let weak = Arc::downgrade(&self);
         let (engine, id, lost) = (self.engine.clone(), self.id, self.lost.clone());
         drop(self);
+        let margin = KILL_MARGIN.min(config.lease / 4);
         let mut renewed = Instant::now();
         while !stop.is_cancelled() {
+            // Never beyond the moment at which everything under way has to be stopped.
+            let last_moment = renewed + config.lease - margin;
+            let pause = config
+                .heartbeat
+                .min(last_moment.duration_since(Instant::now()) / 2);
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep(config.heartbeat) => (),
+                () = sleep(pause) => (),
                 () = engine.wake().cancel.notified() => (),
             }
             let asked = Instant::now();
-            let margin = KILL_MARGIN.min(config.lease / 4);
-            let patience = (renewed + config.lease)
-                .duration_since(asked)
-                .saturating_sub(margin);
+            let patience = last_moment.duration_since(asked);
             let beat = timeout(
                 patience,
                 engine.inner.heartbeat_store.heartbeat(id, config.lease),
@@ -208,8 +250,10 @@ impl Worker {
                     worker.cancel(&cancelled);
                 }
                 Ok(Ok(Heartbeat::Lost)) => return worker.lose("the reaper took it"),
-                Ok(Err(error)) if renewed.elapsed() + margin < config.lease => {
+                Ok(Err(error)) if Instant::now() < last_moment => {
                     warn!("Heartbeat of worker {id} failed: {error}");
+                    // The pause above shrinks towards the last moment; this one keeps it from becoming a storm.
+                    sleep(Duration::from_millis(50)).await;
                 }
                 Ok(Err(_)) | Err(_) => return worker.lose("it could not be renewed in time"),
             }
@@ -253,40 +297,11 @@ impl Worker {
         self.lock().len()
     }
 
+    fn lock_held(&self) -> std::sync::MutexGuard<'_, HashSet<AttemptKey>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptKey, Stopper>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Records reports: whatever came in while the last batch was on its way is the next batch. A batch that the database
-/// did not take is sent again until it is taken or the lease is gone; what it took before is refused by its fence.
-async fn flush_reports(
-    engine: Engine,
-    id: WorkerId,
-    mut inbox: mpsc::UnboundedReceiver<Report>,
-    lost: CancellationToken,
-) {
-    let mut batch = vec![];
-    while inbox.recv_many(&mut batch, 500).await > 0 {
-        let reports: Vec<Report> = batch
-            .drain(..)
-            .filter(|it| !is_fenced(&it.outcome))
-            .collect();
-        let mut pause = Duration::from_millis(50);
-        while !lost.is_cancelled() && !reports.is_empty() {
-            // In a task that nobody cancels: a transaction is never dropped half-way.
-            let (engine, reports) = (engine.clone(), reports.clone());
-            match tokio::spawn(async move { engine.flush(id, reports).await }).await {
-                Ok(Ok(())) => break,
-                Ok(Err(error)) => warn!("Results of worker {id} wait for the database: {error:#}"),
-                Err(panic) => error!("Recording results panicked: {panic}"),
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
-    }
-}
-
-fn is_fenced(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Failed(failure) if failure.kind == dagctl_core::outcome::FailureKind::Fenced)
 }
