@@ -178,8 +178,8 @@ fn best_fix(sql: &str, at: usize) -> Option<Fix> {
         .iter()
         .position(|it| it.end > at)
         .unwrap_or(words.len());
-    let near = here.saturating_sub(REACH)..(here + 2).min(words.len());
-    // The next word but one must be read as well: one more may be chance.
+    let near = here.saturating_sub(REACH)..(here + REACH).min(words.len());
+    // The word where it gave up must be read, and all before the next: a sign more may be chance.
     let far = words.get(here + 1).map_or(sql.len(), |it| it.start);
     let mut best: Option<Fix> = None;
     for word in &words[near] {
@@ -191,7 +191,7 @@ fn best_fix(sql: &str, at: usize) -> Option<Fix> {
                 Err(failure) => Some(failure.at),
             };
             let grown = keyword.len().cast_signed() - word.len().cast_signed();
-            let further = then.is_none_or(|it| it > far.saturating_add_signed(grown));
+            let further = then.is_none_or(|it| it >= far.saturating_add_signed(grown));
             let better = match (&best, then) {
                 (None, _) => true,
                 (Some(best), None) => best.then.is_some(),
