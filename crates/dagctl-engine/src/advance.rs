@@ -8,6 +8,7 @@ use dagctl_core::decide::decide;
 use dagctl_core::ids::{DagKey, DagRunId, TaskIndex, WorkerId};
 use dagctl_core::run::Standing;
 use dagctl_core::state::RunState;
+use dagctl_store::StoreError;
 use dagctl_store::plans::{Applied, Ended, LockedRun, Look, NewNotice, Orders};
 
 use crate::Engine;
@@ -29,24 +30,39 @@ pub(crate) struct Led {
 impl Engine {
     /// Looks at a run and does what its facts call for.
     pub async fn advance(&self, run: DagRunId) -> anyhow::Result<()> {
-        match self.try_advance(run).await {
+        let engine = self.clone();
+        // A task of its own: a look that panics must not end the service that asked for it.
+        let led = match tokio::spawn(async move { engine.try_advance(run).await }).await {
+            Ok(looked) => looked,
+            Err(panic) => Err(anyhow::anyhow!("the look panicked: {panic}")),
+        };
+        match led {
             Ok(led) => {
                 self.follow(led).await;
                 Ok(())
             }
             Err(error) => {
-                let set_aside = self
-                    .inner
-                    .store
-                    .look_failed(run, &format!("{error:#}"))
-                    .await
-                    .unwrap_or(false);
-                if set_aside {
-                    tracing::error!(run.id = %run, "Set run {run} aside, it could not be looked at: {error:#}");
-                }
+                self.note_failed_look(run, &error).await;
                 Err(error)
             }
         }
+    }
+
+    /// Counts a failed look against its run, unless the database was at fault. `true`: the run is set aside.
+    pub(crate) async fn note_failed_look(&self, run: DagRunId, error: &anyhow::Error) -> bool {
+        if is_transient(error) {
+            return false;
+        }
+        let noted = self
+            .inner
+            .store
+            .look_failed(run, &format!("{error:#}"))
+            .await;
+        let is_set_aside = noted.unwrap_or(false);
+        if is_set_aside {
+            tracing::error!(run.id = %run, "Set run {run} aside, it could not be looked at: {error:#}");
+        }
+        is_set_aside
     }
 
     async fn try_advance(&self, run: DagRunId) -> anyhow::Result<Led> {
@@ -78,6 +94,9 @@ impl Engine {
             .dags
             .get_within(look, locked.dag_version_id)
             .await?;
+        if locked.look_failures > 0 {
+            look.recovered(run).await?;
+        }
         for (task, it) in &ended {
             let place = usize::try_from(task.get()).context("a task index is never negative")?;
             let facts = locked
@@ -133,6 +152,7 @@ impl Engine {
             base_url,
             plan,
             ended,
+            tasks: &locked.facts.tasks,
             earlier: &earlier,
         };
         Ok(plan
@@ -177,4 +197,12 @@ impl Engine {
             .hint(dagctl_store::database::Topic::Ready)
             .await;
     }
+}
+
+/// Whether the database was at fault, rather than what it holds.
+pub(crate) fn is_transient(error: &anyhow::Error) -> bool {
+    error.chain().any(|it| {
+        it.downcast_ref::<StoreError>()
+            .is_some_and(StoreError::is_transient)
+    })
 }

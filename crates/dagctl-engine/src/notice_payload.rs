@@ -6,7 +6,7 @@ use dagctl_core::callback::{Callback, SlackNotifier};
 use dagctl_core::dag::Dag;
 use dagctl_core::ids::{DagRunId, TaskIndex};
 use dagctl_core::notice::{self, FailureNotice, RunEnding, RunNotice, SuccessNotice};
-use dagctl_core::run::{Action, NoticeEvent, NoticeRequest, Plan, Why};
+use dagctl_core::run::{Action, NoticeEvent, NoticeRequest, Plan, TaskFacts, Why};
 use dagctl_store::plans::{Ended, NewNotice};
 use serde_json::{Value, json};
 
@@ -19,6 +19,8 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) base_url: Option<&'a str>,
     pub(crate) plan: &'a Plan,
     pub(crate) ended: &'a BTreeMap<TaskIndex, Ended>,
+    /// Every task as the look found it.
+    pub(crate) tasks: &'a [TaskFacts],
     /// Tasks that failed before this look.
     pub(crate) earlier: &'a [(TaskIndex, String)],
 }
@@ -182,11 +184,16 @@ fn failed_tasks(facts: &RunFacts<'_>) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The attempt that a message is about: the one that ended, or the last one where none did.
 fn attempt_of(facts: &RunFacts<'_>, task: TaskIndex) -> i16 {
-    facts
-        .ended
-        .get(&task)
-        .map_or(0, |it| it.row.key.attempt.get())
+    let last = || {
+        let place = usize::try_from(task.get()).ok()?;
+        Some(facts.tasks.get(place)?.attempt)
+    };
+    match facts.ended.get(&task) {
+        Some(it) => it.row.key.attempt.get(),
+        None => last().unwrap_or(0),
+    }
 }
 
 /// A run id as a part of a path: its `:` and `+` must survive.

@@ -9,7 +9,7 @@ use dagctl_runner::slack::{self, SlackResult};
 use dagctl_store::database::Topic;
 use dagctl_store::notices::{Doubt, DueNotice, SendResult};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::Engine;
@@ -20,6 +20,8 @@ use crate::reconcile::Service;
 const LEASE: Duration = Duration::from_secs(60);
 /// Slack takes one message a second of a webhook.
 const BETWEEN: Duration = Duration::from_secs(1);
+/// Messages of one pass at most; between passes the notifier can be stopped.
+const MOST_A_PASS: usize = 10;
 /// After this a message that could not be delivered stays in the outbox as such.
 const GIVE_UP_AFTER: f64 = 72.0 * 3600.0;
 /// After so many sends that may have arrived, no other is made.
@@ -58,6 +60,33 @@ impl Notifier {
             SlackResult::Doubtful(error) => later(notice, error, Doubt::Some, None),
             SlackResult::Refused(error) => SendResult::GivenUp { error },
         }
+    }
+
+    /// Records what became of a send, as long as its lease may hold: what is not recorded is sent again.
+    async fn settle(
+        &self,
+        notice: &DueNotice,
+        result: &SendResult,
+        taken: Instant,
+    ) -> anyhow::Result<()> {
+        let is_ours = loop {
+            match self.engine.store().settle_notice(notice, result).await {
+                Ok(is_ours) => break is_ours,
+                Err(error) if taken.elapsed() > LEASE => return Err(error.into()),
+                Err(error) => warn!(
+                    "What became of message {} waits for the database: {error}",
+                    notice.notice_id
+                ),
+            }
+            sleep(Duration::from_millis(500)).await;
+        };
+        if !is_ours {
+            warn!(
+                "Message {} was taken over by another sender",
+                notice.notice_id
+            );
+        }
+        Ok(())
     }
 
     async fn prepare(&self, notice: &DueNotice) -> anyhow::Result<(url::Url, Value)> {
@@ -162,7 +191,12 @@ impl Service for Notifier {
     }
 
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
-        for notice in self.engine.store().take_notices(10, LEASE).await? {
+        for _ in 0..MOST_A_PASS {
+            // One at a time: a lease that covers many sends would run out while Slack is slow.
+            let Some(notice) = self.engine.store().take_notices(1, LEASE).await?.pop() else {
+                break;
+            };
+            let taken = Instant::now();
             let result = self.send(&notice).await;
             match &result {
                 SendResult::Sent => info!("Sent message {}", notice.notice_id),
@@ -177,12 +211,7 @@ impl Service for Notifier {
                     warn!("Message {} was given up: {error}", notice.notice_id)
                 }
             }
-            if !self.engine.store().settle_notice(&notice, &result).await? {
-                warn!(
-                    "Message {} was taken over by another sender",
-                    notice.notice_id
-                );
-            }
+            self.settle(&notice, &result, taken).await?;
             sleep(BETWEEN).await;
         }
         Ok(self.engine.store().next_notice().await?)

@@ -27,8 +27,20 @@ impl Reaper {
 
     async fn reap(&self) -> anyhow::Result<()> {
         let store = self.engine.store();
-        for worker in store.mark_lost_workers(self.engine.config().lease).await? {
-            warn!(worker.id = %worker, "Worker {worker} fell silent; its tasks go to others");
+        if self.blind_until.is_none_or(|it| it <= Instant::now()) {
+            for worker in store.mark_lost_workers(self.engine.config().lease).await? {
+                warn!(worker.id = %worker, "Worker {worker} fell silent; its tasks go to others");
+            }
+        }
+        let released = store.release_lost().await?;
+        if released > 0 {
+            info!("Put back {released} tasks of lost workers");
+            self.engine.hint_ready().await;
+        }
+        for run in store.runs_to_look_at().await? {
+            if let Err(error) = self.engine.advance(run).await {
+                warn!(run.id = %run, "Could not look at run {run}: {error:#}");
+            }
         }
         Ok(())
     }
@@ -40,22 +52,10 @@ impl Service for Reaper {
     }
 
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
-        let lease = self.engine.config().lease;
-        if self.blind_until.is_none_or(|it| it <= Instant::now())
-            && let Err(error) = self.reap().await
-        {
-            self.blind_until = Some(Instant::now() + lease);
+        if let Err(error) = self.reap().await {
+            // Counted from the last failure: the outage may go on after the first.
+            self.blind_until = Some(Instant::now() + self.engine.config().lease);
             return Err(error);
-        }
-        let released = self.engine.store().release_lost().await?;
-        if released > 0 {
-            info!("Put back {released} tasks of lost workers");
-            self.engine.hint_ready().await;
-        }
-        for run in self.engine.store().runs_to_look_at().await? {
-            if let Err(error) = self.engine.advance(run).await {
-                warn!(run.id = %run, "Could not look at run {run}: {error:#}");
-            }
         }
         Ok(None)
     }

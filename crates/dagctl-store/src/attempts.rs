@@ -113,6 +113,51 @@ impl Store {
         Ok(claims)
     }
 
+    /// Every attempt that `worker` holds, for when the answer to a claim was lost.
+    pub async fn held(&self, worker: WorkerId) -> Result<Vec<Claim>, StoreError> {
+        let rows = sqlx::query!(
+            "select q.dag_run_id, q.task_index, q.map_index, q.attempt, r.dag_version_id, t.epoch
+            from ready q
+            join dag_run r using (dag_run_id)
+            join task_instance t using (dag_run_id, task_index, map_index)
+            where q.worker_id = $1",
+            worker.get()
+        )
+        .fetch_all(self.pool())
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Claim {
+                key: attempt_key(row.dag_run_id, row.task_index, row.map_index, row.attempt),
+                dag_version_id: DagVersionId(row.dag_version_id),
+                epoch: row.epoch,
+            })
+            .collect())
+    }
+
+    /// Gives back attempts whose run was set aside: their ends are kept as history, and a later look at the run
+    /// queues the tasks again. Gives back how many that was.
+    pub async fn drop_reports(
+        &self,
+        worker: WorkerId,
+        attempts: &[AttemptKey],
+        why: &str,
+    ) -> Result<u64, StoreError> {
+        let columns = Columns::of(attempts.iter());
+        let done = sqlx::query_file!(
+            "src/attempts/drop.sql",
+            &columns.dag_run_ids,
+            &columns.task_indexes,
+            &columns.map_indexes,
+            &columns.attempts,
+            worker.get(),
+            why
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
     /// Outputs of tasks of a run, by task.
     pub async fn outputs(
         &self,

@@ -49,6 +49,30 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the same statement may well succeed later: the database was away, busy, or had to choose a loser.
+    pub fn is_transient(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        match error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => true,
+            // Connection trouble, serialization and deadlock, resources, locks, operator intervention, system errors.
+            sqlx::Error::Database(it) => it.code().is_some_and(|code| {
+                ["08", "40", "53", "55", "57", "58"]
+                    .iter()
+                    .any(|it| code.starts_with(it))
+            }),
+            _ => false,
+        }
+    }
+}
+
 /// How the store connects.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {

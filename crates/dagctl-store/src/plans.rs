@@ -31,8 +31,8 @@ pub struct LockedRun {
     pub dag_version_id: DagVersionId,
     /// Where it stands.
     pub state: RunState,
-    /// Why looks at it are given up, if they are.
-    pub look_error: Option<String>,
+    /// Looks at it that failed, one after another.
+    pub look_failures: i16,
     /// What is known of it; tasks whose attempts ended in this look are `Running` here.
     pub facts: RunFacts,
 }
@@ -87,19 +87,32 @@ impl Store {
         })
     }
 
-    /// Notes that a look at a run failed; after the third the run is set aside, so that it cannot stop the others.
+    /// Notes that a look at a run failed; after the third in a row the run is set aside, so that it cannot stop the
+    /// others: its queued tasks leave the queue. `true`: it is set aside.
     pub async fn look_failed(&self, run: DagRunId, error: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query!(
-            r#"update dag_run set look_failures = look_failures + 1,
-                look_error = case when look_failures + 1 >= 3 then $2 else look_error end
-            where dag_run_id = $1
-            returning look_error is not null as "set_aside!""#,
+        let set_aside = sqlx::query_scalar!(
+            r#"with failed as (
+                update dag_run set look_failures = least(look_failures + 1, 3),
+                    look_error = case when look_failures + 1 >= 3 then coalesce(look_error, $2) end
+                where dag_run_id = $1
+                returning dag_run_id, look_error is not null as is_set_aside
+            ), unqueued as (
+                delete from ready q using failed f
+                where q.dag_run_id = f.dag_run_id and f.is_set_aside and q.worker_id is null
+                returning q.dag_run_id, q.task_index, q.map_index, q.attempt
+            ), numbered as (
+                update task_instance t set attempt = q.attempt - 1
+                from unqueued q
+                where (t.dag_run_id, t.task_index, t.map_index) = (q.dag_run_id, q.task_index, q.map_index)
+                    and t.state = 'n'
+            )
+            select is_set_aside as "is_set_aside!" from failed"#,
             run.get(),
             error
         )
         .fetch_optional(self.pool())
         .await?;
-        Ok(row.is_some_and(|it| it.set_aside))
+        Ok(set_aside.unwrap_or(false))
     }
 
     /// Runs in which something is left to decide: asked to stop, or with a task that keeps losing its worker.
@@ -108,7 +121,8 @@ impl Store {
             r#"select dag_run_id as "dag_run_id!" from dag_run
             where state in ('q', 'r') and cancel_requested_at is not null and look_error is null
             union
-            select dag_run_id from ready where lost >= $1 and worker_id is null
+            select q.dag_run_id from ready q join dag_run r using (dag_run_id)
+            where q.lost >= $1 and q.worker_id is null and r.look_error is null
             union
             select dag_run_id from dag_run where state = 'r' and remaining = 0 and look_error is null"#,
             MAX_LOST
@@ -135,7 +149,7 @@ impl Look {
     /// Locks one run and loads what is known of it.
     pub async fn run(&mut self, run: DagRunId) -> Result<Option<LockedRun>, StoreError> {
         let Some(row) = sqlx::query!(
-            "select dag_key, dag_version_id, state, cancel_requested_by, look_error
+            "select dag_key, dag_version_id, state, cancel_requested_by, look_failures
             from dag_run where dag_run_id = $1 for update",
             run.get()
         )
@@ -175,12 +189,23 @@ impl Look {
             dag_key: DagKey(row.dag_key),
             dag_version_id: DagVersionId(row.dag_version_id),
             state: run_state(row.state)?,
-            look_error: row.look_error,
+            look_failures: row.look_failures,
             facts: RunFacts {
                 cancelled_by: row.cancel_requested_by,
                 tasks,
             },
         }))
+    }
+
+    /// Forgets the failed looks at a run that could be looked at.
+    pub async fn recovered(&mut self, run: DagRunId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update dag_run set look_failures = 0, look_error = null where dag_run_id = $1",
+            run.get()
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
     }
 
     /// The texts of a version, read within this look.

@@ -156,7 +156,13 @@ impl Store {
     pub async fn create_run(&self, new: &NewRun) -> Result<Created, StoreError> {
         let mut tx = self.begin().await?;
         let created = create(&mut tx, new).await?;
-        tx.commit().await?;
+        match created {
+            Created::New { .. } => tx.commit().await?,
+            // The key that was taken for it must not stay.
+            Created::Same { .. } | Created::KeyTaken | Created::Exists { .. } => {
+                tx.rollback().await?;
+            }
+        }
         Ok(created)
     }
 
@@ -265,25 +271,12 @@ pub(crate) async fn create(
     )
     .execute(&mut **tx)
     .await?;
-    if let Some(it) = &new.idempotency {
-        let before = sqlx::query!(
-            r#"select k.body_hash, k.dag_run_id, r.run_id
-            from trigger_key k join run_key r using (dag_run_id) where k.principal = $1 and k.key = $2"#,
-            it.principal,
-            it.key
-        )
-        .fetch_optional(&mut **tx)
-        .await?;
-        if let Some(row) = before {
-            let same = row.body_hash == it.body_hash;
-            let created = Created::Same {
-                dag_run_id: DagRunId(row.dag_run_id),
-                run_id: row.run_id,
-            };
-            return Ok(if same { created } else { Created::KeyTaken });
-        }
-    }
     let dag_run_id = new_dag_run_id(tx).await?;
+    if let Some(it) = &new.idempotency
+        && let Some(before) = take_key(tx, it, dag_run_id).await?
+    {
+        return Ok(before);
+    }
     let inserted = sqlx::query!(
         "insert into run_key (dag_key, run_id, kind, logical_at, dag_run_id) values ($1, $2, $3, $4, $5)
         on conflict do nothing",
@@ -330,23 +323,50 @@ pub(crate) async fn create(
     )
     .execute(&mut **tx)
     .await?;
-    if let Some(it) = &new.idempotency {
-        // A race on one key is settled by its primary key: the later transaction fails whole and is sent again.
-        sqlx::query!(
-            "insert into trigger_key (principal, key, body_hash, dag_run_id) values ($1, $2, $3, $4)",
-            it.principal,
-            it.key,
-            it.body_hash,
-            dag_run_id
-        )
-        .execute(&mut **tx)
-        .await?;
-    }
     let queued = start_queued(tx, new.dag_key).await?;
     Ok(Created::New {
         dag_run_id: DagRunId(dag_run_id),
         queued,
     })
+}
+
+/// Takes an idempotency key for a run to be made. Gives back what it stands for if it was taken before.
+///
+/// The same key may come at once for two DAGs: the insert then waits for the other transaction, and the next
+/// statement sees what it made.
+async fn take_key(
+    tx: &mut Transaction<'static, Postgres>,
+    it: &Idempotency,
+    dag_run_id: i64,
+) -> Result<Option<Created>, StoreError> {
+    let taken = sqlx::query!(
+        "insert into trigger_key (principal, key, body_hash, dag_run_id) values ($1, $2, $3, $4)
+        on conflict do nothing",
+        it.principal,
+        it.key,
+        it.body_hash,
+        dag_run_id
+    )
+    .execute(&mut **tx)
+    .await?;
+    if taken.rows_affected() > 0 {
+        return Ok(None);
+    }
+    let before = sqlx::query!(
+        "select k.body_hash, k.dag_run_id, r.run_id
+        from trigger_key k join run_key r using (dag_run_id) where k.principal = $1 and k.key = $2",
+        it.principal,
+        it.key
+    )
+    .fetch_one(&mut **tx)
+    .await?;
+    if before.body_hash != it.body_hash {
+        return Ok(Some(Created::KeyTaken));
+    }
+    Ok(Some(Created::Same {
+        dag_run_id: DagRunId(before.dag_run_id),
+        run_id: before.run_id,
+    }))
 }
 
 /// Starts queued runs within a transaction that may already hold the DAG's row.

@@ -193,27 +193,6 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        // A task that waits for its next try holds no place below `max_active_tasks`: another may have taken it.
-        sqlx::query!(
-            "with due as (
-                select t.dag_run_id, t.task_index, t.map_index,
-                    v.max_active_tasks
-                        - (select count(*) from ready q where q.dag_run_id = t.dag_run_id)
-                        - row_number() over (partition by t.dag_run_id order by t.due_at, t.task_index, t.map_index)
-                        as places_after
-                from timer t
-                join dag_run r using (dag_run_id)
-                join dag_version v using (dag_version_id)
-                where t.dag_run_id = any($1) and t.due_at <= now() and r.is_limited
-            )
-            update timer t set due_at = now() + interval '1 second'
-            from due d
-            where (t.dag_run_id, t.task_index, t.map_index) = (d.dag_run_id, d.task_index, d.map_index)
-                and d.places_after < 0",
-            &runs
-        )
-        .execute(&mut *tx)
-        .await?;
         let done = sqlx::query!(
             "with due as (
                 delete from timer t

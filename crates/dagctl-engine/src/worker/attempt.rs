@@ -1,6 +1,7 @@
 //! One attempt: gathers what the task needs to know, runs it, carries its log into the store.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use dagctl_core::dag::{Dag, Task};
@@ -8,13 +9,15 @@ use dagctl_core::ids::{TaskIndex, WorkerId};
 use dagctl_core::operator::Operator;
 use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
-use dagctl_runner::{CleanUp, Log, LogLimits, LogLine, Stop, Stream};
+use dagctl_runner::{CleanUp, Log, LogLimits, LogLine, Stop, StopReason, Stream};
 use dagctl_store::attempts::Claim;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
+use tokio::time::sleep;
 
 use crate::Engine;
+use crate::advance::is_transient;
 use crate::flush::OnSuccess;
 use crate::log_writer::write_log;
 
@@ -28,15 +31,56 @@ pub(super) async fn run(
     claim: Claim,
     stop: Stop,
 ) -> (Outcome, OnSuccess) {
-    match try_run(engine, worker, &claim, stop).await {
-        Ok(ended) => ended,
-        Err(error) => {
-            let failure = Failure::new(
-                FailureKind::Connect,
-                format!("the worker could not prepare the task: {error:#}"),
-            );
-            (failure.into(), OnSuccess::Look)
+    let prepared = prepare_patiently(engine, &claim, stop.clone()).await;
+    let ended = match prepared {
+        Ok(Prepared::Done(outcome, on_success)) => return (outcome, on_success),
+        Ok(Prepared::Ready(ready)) => perform(engine, worker, &claim, *ready, stop).await,
+        Err(error) => Err(error),
+    };
+    ended.unwrap_or_else(|error| {
+        let failure = Failure::new(
+            FailureKind::Definition,
+            format!("the worker could not prepare the task: {error:#}"),
+        );
+        (failure.into(), OnSuccess::Look)
+    })
+}
+
+/// What is known of an attempt before it starts.
+enum Prepared {
+    /// There is nothing to do, or nothing to be done any more.
+    Done(Outcome, OnSuccess),
+    /// Everything it needs.
+    Ready(Box<Ready>),
+}
+
+struct Ready {
+    attempt: dagctl_runner::Attempt,
+    tries: u16,
+    on_success: OnSuccess,
+}
+
+/// A database that is away is waited for: its outage is no failure of the task.
+async fn prepare_patiently(
+    engine: &Engine,
+    claim: &Claim,
+    mut stop: Stop,
+) -> anyhow::Result<Prepared> {
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match prepare(engine, claim).await {
+            Err(error) if is_transient(&error) => {
+                tracing::warn!("A task that was claimed waits for the database: {error:#}");
+            }
+            prepared => return prepared,
         }
+        tokio::select! {
+            reason = stop.requested() => {
+                return Ok(Prepared::Done(not_started(reason), OnSuccess::Look));
+            }
+            () = sleep(pause) => (),
+        }
+        pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
 
@@ -49,12 +93,49 @@ pub(super) fn panicked(panic: &JoinError) -> (Outcome, OnSuccess) {
     (failure.into(), OnSuccess::Look)
 }
 
-async fn try_run(
+fn not_started(reason: StopReason) -> Outcome {
+    match reason {
+        StopReason::Cancelled { by } => {
+            Failure::new(FailureKind::Cancelled, format!("cancelled by {by}")).into()
+        }
+        StopReason::Drain => Outcome::HandedBack,
+        StopReason::Fenced => Failure::new(FailureKind::Fenced, "the worker lost its lease").into(),
+    }
+}
+
+async fn perform(
     engine: &Engine,
     worker: WorkerId,
     claim: &Claim,
+    ready: Ready,
     stop: Stop,
 ) -> anyhow::Result<(Outcome, OnSuccess)> {
+    let Ready {
+        attempt,
+        tries,
+        on_success,
+    } = ready;
+    let (sender, lines) = mpsc::channel(LINES_AT_HAND);
+    let writer = tokio::spawn(write_log(engine.store().clone(), claim.key, lines));
+    let number = claim.key.attempt;
+    say(
+        &sender,
+        format!(
+            "Attempt {number} of `{}` ({}), {tries} allowed, on worker {worker}",
+            attempt.task_id,
+            attempt.operator.name()
+        ),
+    )
+    .await;
+    let log = Log::new(sender.clone(), LogLimits::default());
+    let outcome = dagctl_runner::run(attempt, log, stop).await;
+    say(&sender, last_words(&outcome)).await;
+    drop(sender);
+    writer.await.context("the log's writer panicked")?;
+    Ok((outcome, on_success))
+}
+
+async fn prepare(engine: &Engine, claim: &Claim) -> anyhow::Result<Prepared> {
     let dag = engine
         .inner
         .dags
@@ -70,32 +151,16 @@ async fn try_run(
         OnSuccess::Look
     };
     if matches!(task.operator, Operator::Empty) && task.run_if.is_none() {
-        return Ok((Outcome::success(), on_success));
+        return Ok(Prepared::Done(Outcome::success(), on_success));
     }
-    let attempt = prepare(engine, claim, &dag, task).await?;
-
-    let (sender, lines) = mpsc::channel(LINES_AT_HAND);
-    let writer = tokio::spawn(write_log(engine.store().clone(), claim.key, lines));
-    let tries = task.retry.retries.saturating_add(1);
-    let number = claim.key.attempt;
-    say(
-        &sender,
-        format!(
-            "Attempt {number} of `{}` ({}), {tries} allowed, on worker {worker}",
-            task.task_id,
-            task.operator.name()
-        ),
-    )
-    .await;
-    let log = Log::new(sender.clone(), LogLimits::default());
-    let outcome = dagctl_runner::run(attempt, log, stop).await;
-    say(&sender, last_words(&outcome)).await;
-    drop(sender);
-    writer.await.context("the log's writer panicked")?;
-    Ok((outcome, on_success))
+    Ok(Prepared::Ready(Box::new(Ready {
+        attempt: gather(engine, claim, &dag, task).await?,
+        tries: task.retry.retries.saturating_add(1),
+        on_success,
+    })))
 }
 
-async fn prepare(
+async fn gather(
     engine: &Engine,
     claim: &Claim,
     dag: &Dag,

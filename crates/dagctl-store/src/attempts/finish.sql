@@ -2,15 +2,23 @@
 -- leaves ready. One statement, so that a crash leaves either all of it or nothing.
 --
 -- An attempt that is no longer this worker's matches no row of `ready` and changes nothing.
--- Lock order: dag_run rows by id, then their children by key. Without `locked` in `child` two batches deadlock.
+-- Lock order, as in a look: dag_run rows by id before anything else, or a task settled here and counted down by a look
+-- deadlocks with it; then children by key, or two batches deadlock.
 -- Whatever is not "all upstream tasks succeeded" is left to a look: `needs_look`.
 with reported as (
     select * from unnest($1::bigint[], $2::int[], $3::int[], $4::smallint[], $5::jsonb[])
         as it (dag_run_id, task_index, map_index, attempt, outputs)
+), locked as materialized (
+    select r.dag_run_id, r.dag_version_id, r.is_limited, r.cancel_requested_at is not null as is_cancelled
+    from dag_run r
+    where r.dag_run_id in (select dag_run_id from reported)
+    order by r.dag_run_id
+    for update of r
 ), given_back as (
     delete from ready using reported as it
     where (ready.dag_run_id, ready.task_index, ready.map_index) = (it.dag_run_id, it.task_index, it.map_index)
         and ready.attempt = it.attempt and ready.worker_id = $6
+        and (select count(*) from locked) > 0
     returning ready.dag_run_id, ready.task_index, ready.map_index, ready.attempt, ready.lost, ready.queued_at,
         ready.claimed_at, it.outputs
 ), settled as (
@@ -24,15 +32,11 @@ with reported as (
     insert into output (dag_run_id, task_index, map_index, value)
     select dag_run_id, task_index, map_index, outputs from given_back where outputs <> '{}'::jsonb
     on conflict (dag_run_id, task_index, map_index) do update set value = excluded.value
-), locked as materialized (
-    select r.dag_run_id, r.dag_version_id, r.is_limited, r.cancel_requested_at is not null as is_cancelled, n.settled
-    from (select dag_run_id, count(*)::int as settled from settled group by 1) n
-    join dag_run r using (dag_run_id)
-    order by r.dag_run_id
-    for update of r
+), total as (
+    select dag_run_id, count(*)::int as settled from settled group by 1
 ), counted as (
-    update dag_run r set remaining = r.remaining - l.settled
-    from locked l where r.dag_run_id = l.dag_run_id
+    update dag_run r set remaining = r.remaining - n.settled
+    from total n where r.dag_run_id = n.dag_run_id
     returning r.dag_run_id, r.remaining
 ), waiting as (
     select s.dag_run_id, e.child, count(*)::smallint as settled
@@ -63,7 +67,7 @@ with reported as (
 )
 select
     l.dag_run_id,
-    l.settled as "settled!",
+    n.settled as "settled!",
     l.is_limited or l.is_cancelled or c.remaining = 0 or exists (
         select from counted_down d
         where d.dag_run_id = l.dag_run_id and d.state = 'n' and d.pending = 0
@@ -71,4 +75,5 @@ select
     ) as "needs_look!",
     (select count(*) from queued q where q.dag_run_id = l.dag_run_id)::int as "queued!"
 from locked l
+join total n using (dag_run_id)
 join counted c using (dag_run_id)
