@@ -49,5 +49,7 @@ mod tests {
         assert_eq!(distance("transfrom", "transform", 3), 1);
         assert_eq!(nearest("shedule", ["schedule", "tasks"]), Some("schedule"));
         assert_eq!(nearest("x", ["y"]), None);
+        assert_eq!(nearest("dss", ["ds", "ds_nodash"]), Some("ds"));
+        assert_eq!(nearest("frobnicate", ["ds", "params"]), None);
     }
 }

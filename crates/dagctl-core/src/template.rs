@@ -9,7 +9,6 @@ mod moment;
 mod names;
 mod python;
 mod shell;
-mod suggest;
 mod syntax;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,7 +6,6 @@ mod glob;
 mod ignore;
 mod layers;
 mod lint;
-mod nearest;
 mod parse;
 mod reader;
 mod sources;

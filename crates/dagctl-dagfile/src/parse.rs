@@ -9,11 +9,11 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::glob::stem_of;
 use crate::layers::{Layers, check_fields};
 use crate::lint;
-use crate::nearest::nearest;
 use crate::sources::{Asked, FileId, Place, Session, Sources};
 use crate::stack::with_room;
 use crate::vocabulary::{Level, Verdict};
 use crate::yaml::{self, Node, Yaml};
+use dagctl_core::nearest::nearest;
 
 mod callback;
 mod check;

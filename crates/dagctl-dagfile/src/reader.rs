@@ -6,11 +6,11 @@ use dagctl_core::duration::{self, DurationError};
 use serde_json::{Map, Number, Value};
 
 use crate::diagnostic::Code;
-use crate::nearest::nearest;
 use crate::sources::{Place, Session};
 use crate::text::Text;
 use crate::vocabulary::list;
 use crate::yaml::{Node, Scalar, ScalarKind, Yaml};
+use dagctl_core::nearest::nearest;
 
 /// Words that a field may hold, with what they mean, and words that do not work yet.
 pub(crate) struct Choice<'c, T> {

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::glob::Glob;
 use crate::lint::Job;
-use crate::nearest::nearest;
 use crate::yaml::{self, Node};
+use dagctl_core::nearest::nearest;
 
 /// Every file of the dags folder in memory, by path relative to it. Files that are neither YAML nor SQL have no text.
 pub(crate) struct Sources<'a> {

@@ -1,6 +1,6 @@
 //! Which fields there are, which do not work yet, and what others call them.
 
-use crate::nearest::nearest;
+use dagctl_core::nearest::nearest;
 
 /// DAG-level fields that work.
 pub(crate) const DAG: &[&str] = &[

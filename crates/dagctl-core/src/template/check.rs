@@ -5,9 +5,9 @@ use std::ops::Range;
 use minijinja::Error;
 
 use super::names::{self, Kind};
-use super::suggest::closest;
 use super::syntax::{self, Path, Seen};
 use super::{Form, Scope, TemplateProblem};
+use crate::nearest::nearest;
 
 pub(super) fn check(source: &str, form: Form, scope: &Scope) -> Vec<TemplateProblem> {
     if let Some(problem) = braces_in_expression(source, form) {
@@ -51,7 +51,7 @@ pub(super) fn syntax_problem(source: &str, error: &Error) -> TemplateProblem {
         ),
         Some(word) => {
             let known = ["if", "for", "set", "with", "filter", "raw", "do"];
-            let hint = closest(word, known).map(|it| format!("did you mean `{it}`?"));
+            let hint = nearest(word, known).map(|it| format!("did you mean `{it}`?"));
             (format!("unknown statement `{word}`"), hint)
         }
         None => (format!("the template cannot be read: {detail}"), None),
@@ -83,7 +83,7 @@ fn unknown(
     known: &'static [&'static str],
 ) -> Option<TemplateProblem> {
     (!known.contains(&name)).then(|| {
-        let suggestion = closest(name, known.iter().copied());
+        let suggestion = nearest(name, known.iter().copied());
         problem(format!("unknown {what} `{name}`"), range, suggestion)
     })
 }
@@ -95,7 +95,7 @@ fn in_function(name: &str, range: Range<usize>, scope: &Scope) -> Option<Templat
     let mut found = if names::kind(name, scope).is_some() {
         problem(format!("`{name}` is not a function"), range, None)
     } else {
-        let suggestion = closest(name, names::FUNCTIONS.iter().copied());
+        let suggestion = nearest(name, names::FUNCTIONS.iter().copied());
         problem(format!("unknown function `{name}`"), range, suggestion)
     };
     if found.hint.is_none() && names::MACROS.contains(&name) {
@@ -114,7 +114,7 @@ fn in_path(path: &Path<'_>, scope: &Scope) -> Option<TemplateProblem> {
         let mut found = problem(
             format!("unknown name `{name}`"),
             here,
-            closest(name, names::all(scope)),
+            nearest(name, names::all(scope)),
         );
         if let Some(hint) = names::instead(name) {
             found.hint = Some(hint.to_owned());
@@ -132,7 +132,7 @@ fn in_path(path: &Path<'_>, scope: &Scope) -> Option<TemplateProblem> {
                 _ => super::moment::ATTRIBUTES.contains(&asked),
             };
             (!is_known).then(|| {
-                let suggestion = closest(asked, names::of_moment());
+                let suggestion = nearest(asked, names::of_moment());
                 problem(format!("`{name}` has no `{asked}`"), range, suggestion)
             })
         }
@@ -144,7 +144,7 @@ fn in_path(path: &Path<'_>, scope: &Scope) -> Option<TemplateProblem> {
         Kind::Params => {
             let (known, asked) = (scope.params.as_ref()?, attributes.first()?);
             (!known.iter().any(|it| it == asked)).then(|| {
-                let suggestion = closest(asked, known.iter().map(String::as_str));
+                let suggestion = nearest(asked, known.iter().map(String::as_str));
                 let mut found = problem(
                     format!("this DAG has no parameter `{asked}`"),
                     range,
@@ -172,7 +172,7 @@ fn in_fields(
         let mut found = problem(
             format!("`{name}` has no `{asked}`"),
             range,
-            closest(asked, known.iter().copied()),
+            nearest(asked, known.iter().copied()),
         );
         found
             .hint
@@ -210,7 +210,7 @@ fn in_outputs(
         _ => candidate,
     };
     let tasks = || scope.tasks.iter().map(String::as_str);
-    let suggestion = closest(&asked, tasks()).or_else(|| closest(&attributes[0], tasks()));
+    let suggestion = nearest(&asked, tasks()).or_else(|| nearest(&attributes[0], tasks()));
     let hint = match suggestion {
         Some(task) => format!("did you mean `outputs.{task}`?"),
         None => format!("add `{asked}` to `depends_on`"),

@@ -1,6 +1,6 @@
 //! SQL's most common keywords, and which of them a word was meant to be.
 
-use crate::nearest::distance;
+use dagctl_core::nearest::distance;
 
 const KEYWORDS: &[&str] = &[
     "ALL",

@@ -4,9 +4,9 @@ use dagctl_core::callback::{Callback, SlackNotifier};
 
 use crate::diagnostic::Code;
 use crate::lint::Names;
-use crate::nearest::nearest;
 use crate::sources::Session;
 use crate::yaml::{Entry, Node, Yaml};
+use dagctl_core::nearest::nearest;
 
 const SLACK_FIELDS: &[&str] = &[
     "type",

@@ -7,10 +7,10 @@ use super::task::Site;
 use crate::diagnostic::Code;
 use crate::layers::Layers;
 use crate::lint::Names;
-use crate::nearest::nearest;
 use crate::sources::Session;
 use crate::vocabulary::list;
 use crate::yaml::{Entry, Node, Yaml};
+use dagctl_core::nearest::nearest;
 
 const FIELDS: &[&str] = &["sql", "count", "max_count", "equals"];
 

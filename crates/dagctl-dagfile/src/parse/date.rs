@@ -5,9 +5,9 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
 use crate::diagnostic::Code;
-use crate::nearest::nearest;
 use crate::sources::Session;
 use crate::yaml::Node;
+use dagctl_core::nearest::nearest;
 
 /// An IANA name such as `Asia/Seoul`.
 pub(super) fn timezone(session: &mut Session<'_>, node: &Node, field: &str) -> Option<TimeZone> {

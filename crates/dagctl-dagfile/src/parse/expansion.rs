@@ -6,11 +6,11 @@ use regex::{Captures, Regex};
 
 use crate::diagnostic::Code;
 use crate::glob::{Glob, folder_of, relative_to, resolve, stem_of};
-use crate::nearest::nearest;
 use crate::sources::{FileId, Session};
 use crate::text::Text;
 use crate::vocabulary::list;
 use crate::yaml::{Edit, Entry, Node, Scalar, Yaml};
+use dagctl_core::nearest::nearest;
 
 const KINDS: &[&str] = &["files", "values", "matrix"];
 

@@ -6,9 +6,9 @@ use dagctl_core::dag::Task;
 use dagctl_core::graph::{self, Cycle};
 
 use crate::diagnostic::Code;
-use crate::nearest::nearest;
 use crate::sources::{Place, Session};
 use crate::vocabulary::list;
+use dagctl_core::nearest::nearest;
 
 const MAX_EDGES: usize = 50_000;
 /// More circles than this are one mistake.

@@ -5,11 +5,11 @@ use dagctl_core::params::{self, Param, ParamFormat, ParamType};
 use serde_json::Value;
 
 use crate::diagnostic::Code;
-use crate::nearest::nearest;
 use crate::reader::Choice;
 use crate::sources::Session;
 use crate::vocabulary::list;
 use crate::yaml::{Entry, Node, Yaml};
+use dagctl_core::nearest::nearest;
 
 const MAX_PARAMS: usize = 500;
 

@@ -111,7 +111,7 @@ fn report(session: &mut Session<'_>, text: &Text, error: &ScheduleError) {
         "@yearly",
     ];
     let bare = trimmed.trim_start_matches('@');
-    let near = crate::nearest::nearest(bare, presets.iter().map(|it| &it[1..]));
+    let near = dagctl_core::nearest::nearest(bare, presets.iter().map(|it| &it[1..]));
     let hint = if manual {
         Some("for a DAG that only runs when triggered, write `null`".to_owned())
     } else if let Some(hint) = error.hint() {

@@ -341,7 +341,7 @@ fn retry_on(session: &mut Session<'_>, word: &Text) -> Option<RetryOn> {
     let parsed = RetryOn::parse(&word.value);
     if parsed.is_none() {
         let words = ["transient", "any", "timeout", "connect", "check"];
-        let hint = match crate::nearest::nearest(&word.value, words) {
+        let hint = match dagctl_core::nearest::nearest(&word.value, words) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(
                 "it may be {}, or such as `http_429`, `http_5xx`, `sqlstate_40`, `exit_75`",
