@@ -256,6 +256,10 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
 }
 
 fn period(text: &str) -> Result<Duration, String> {
+    // DAG files have no use for less than a second; a heartbeat may.
+    if let Some(Ok(millis)) = text.strip_suffix("ms").map(str::parse) {
+        return Ok(Duration::from_millis(millis));
+    }
     duration::parse(text).map_err(|err| format!("{err}: expected one such as 30s or 5m"))
 }
 

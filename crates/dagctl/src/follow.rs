@@ -160,7 +160,7 @@ impl Follower<'_> {
                 }
             }
             TaskState::Skipped => {
-                if let Some(reason) = &task.reason {
+                if let Some(reason) = task.reason.as_deref().filter(|it| *it != "skipped") {
                     line.push_str(&format!(": {reason}"));
                 }
             }

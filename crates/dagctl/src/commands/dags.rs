@@ -177,7 +177,7 @@ async fn show(client: &Client, dag_id: &str, output: Format, printer: Printer) -
             (
                 "schedule",
                 Some(match &dag.schedule {
-                    Some(schedule) => format!("{schedule} ({})", dag.timezone),
+                    Some(schedule) => schedule.clone(),
                     None => "only when triggered".to_owned(),
                 }),
             ),

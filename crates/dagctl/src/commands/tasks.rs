@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dagctl_api::dags::DagDetail;
+use dagctl_api::state::TaskState;
 use dagctl_api::tasks::{LogLine, LogStream, Task};
 
 use crate::client::Client;
@@ -122,7 +123,17 @@ pub(crate) fn print_instances(tasks: &[Task], output: Format, printer: Printer) 
         tasks,
         ["TASK", "STATE", "ATTEMPT", "TOOK", "WHY"],
         |it| {
-            let why = it.error.as_deref().or(it.reason.as_deref()).unwrap_or("");
+            // A success after a failed attempt still remembers that attempt's reason.
+            let why = match it.state {
+                TaskState::Success => "",
+                TaskState::None
+                | TaskState::Queued
+                | TaskState::Running
+                | TaskState::UpForRetry
+                | TaskState::Failed
+                | TaskState::UpstreamFailed
+                | TaskState::Skipped => it.error.as_deref().or(it.reason.as_deref()).unwrap_or(""),
+            };
             [
                 name(it),
                 it.state.name().to_owned(),

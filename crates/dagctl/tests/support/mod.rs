@@ -2,8 +2,11 @@
 
 #![allow(
     dead_code,
+    unreachable_pub,
     reason = "each test binary uses its own part of this harness"
 )]
+
+pub mod services;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -214,7 +217,7 @@ impl Standalone {
     }
 }
 
-async fn end(mut command: Command) -> Ended {
+pub async fn end(mut command: Command) -> Ended {
     let output = tokio::time::timeout(PATIENCE, command.output())
         .await
         .expect("the command ends")
