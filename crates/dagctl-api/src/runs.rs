@@ -83,7 +83,7 @@ pub struct Triggered {
 /// What `POST …/cancel` answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelled {
-    /// Whether this request asked first; false where the run had ended or was being stopped already.
+    /// Whether the run is being stopped; false where it had ended.
     pub requested: bool,
 }
 

@@ -45,7 +45,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     async fn from_request(request: Request, app: &App) -> Result<Self, Failure> {
         match Json::<T>::from_request(request, app).await {
             Ok(Json(body)) => Ok(Self(body)),
-            Err(error) => Err(Failure::new(error.status(), "bad_request", error.body_text())),
+            Err(error) => Err(Failure::unreadable(error.status(), error.body_text())),
         }
     }
 }

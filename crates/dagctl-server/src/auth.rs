@@ -14,6 +14,8 @@ pub use dagctl_store::accounts::Role;
 pub use password::{PasswordError, check_password};
 
 pub(crate) use caller::{Admin, Caller, Operator, Viewer};
+#[cfg(test)]
+pub(crate) use gate::PUBLIC;
 pub(crate) use gate::{Gate, authenticate, session_cookie, spent_cookie};
 pub(crate) use password::{hash, verify};
 pub(crate) use throttle::client_address;
@@ -54,7 +56,11 @@ pub async fn create_account(
 }
 
 /// Sets an account's password and ends its sessions. Whether there is such an account.
-pub async fn set_password(store: &Store, name: &str, password: &str) -> Result<bool, NewAccountError> {
+pub async fn set_password(
+    store: &Store,
+    name: &str,
+    password: &str,
+) -> Result<bool, NewAccountError> {
     check_password(name, password)?;
     let hash = password::hash_blocking(password.to_owned()).await;
     Ok(store

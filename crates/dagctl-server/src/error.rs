@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::Json;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use axum::Json;
 use dagctl_api::error::{ErrorBody, ErrorDetail};
 use dagctl_engine::settings::SettingsError;
 use dagctl_engine::{EngineError, TriggerError};
@@ -77,12 +77,22 @@ impl Failure {
         .hint("the server's log has the cause under this request id")
     }
 
+    /// A body that could not be taken in, and why as far as the client can do something about it.
+    pub(crate) fn unreadable(status: StatusCode, why: String) -> Self {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => Self::of_status(status),
+            status => Self::new(status, "bad_request", why),
+        }
+    }
+
     fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::not_found("there is nothing at this address"),
-            StatusCode::METHOD_NOT_ALLOWED => {
-                Self::new(status, "bad_request", "this address does not take that method")
-            }
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(
+                status,
+                "bad_request",
+                "this address does not take that method",
+            ),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::new(status, "too_large", "the request is larger than 1 MiB")
             }
@@ -192,7 +202,10 @@ pub(crate) async fn present(request: Request, next: Next) -> Response {
     let failure = response.extensions().get::<Arc<Failure>>().cloned();
     let failure = match failure {
         Some(failure) => failure,
-        None if known && response.headers().contains_key(header::CONTENT_TYPE) && status != StatusCode::PAYLOAD_TOO_LARGE => {
+        None if known
+            && response.headers().contains_key(header::CONTENT_TYPE)
+            && status != StatusCode::PAYLOAD_TOO_LARGE =>
+        {
             return response;
         }
         None => Arc::new(Failure::of_status(status)),

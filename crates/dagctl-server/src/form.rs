@@ -51,7 +51,7 @@ impl Fields {
             ));
         }
         let body = Bytes::from_request(request, app).await.map_err(|error| {
-            Failure::new(error.status(), "bad_request", "the form could not be read")
+            Failure::unreadable(error.status(), "the form could not be read".to_owned())
         })?;
         Ok(Self(form_urlencoded::parse(&body).into_owned().collect()))
     }

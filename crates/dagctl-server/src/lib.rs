@@ -15,6 +15,8 @@ mod headers;
 mod live;
 mod pages;
 mod routes;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::net::SocketAddr;

@@ -39,7 +39,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const RECHECK: Duration = Duration::from_secs(4);
 
 /// Tells `source`'s news until they end.
-pub(crate) async fn stream(app: &App, caller: &Caller, mut source: impl Source) -> Answer<Response> {
+pub(crate) async fn stream(
+    app: &App,
+    caller: &Caller,
+    mut source: impl Source,
+) -> Answer<Response> {
     let Some(open) = app.open_stream(caller.account_id()) else {
         return Err(Failure::new(
             StatusCode::TOO_MANY_REQUESTS,

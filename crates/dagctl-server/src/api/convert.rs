@@ -23,7 +23,11 @@ fn maybe(at: Option<Timestamp>) -> Option<String> {
 }
 
 /// How long something took, or has taken until `now`.
-pub(crate) fn duration_ms(from: Option<Timestamp>, to: Option<Timestamp>, now: Timestamp) -> Option<i64> {
+pub(crate) fn duration_ms(
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<i64> {
     let from = from?;
     Some((to.unwrap_or(now).as_millisecond() - from.as_millisecond()).max(0))
 }
@@ -102,7 +106,11 @@ pub(crate) fn params(params: &[Param]) -> Vec<dags::Param> {
         .iter()
         .map(|it| dags::Param {
             name: it.name.clone(),
-            types: it.types.iter().map(|it| type_name(*it).to_owned()).collect(),
+            types: it
+                .types
+                .iter()
+                .map(|it| type_name(*it).to_owned())
+                .collect(),
             required: it.default.is_none(),
             default: it.default.clone(),
             description: it.description.clone(),
@@ -169,7 +177,11 @@ pub(crate) fn run(row: RunRow, now: Timestamp) -> runs::Run {
 
 pub(crate) fn task(row: TaskRow, now: Timestamp) -> tasks::Task {
     tasks::Task {
-        duration_ms: duration_ms(row.started_at, row.finished_at.or(row.retry_at.and(row.started_at)), now),
+        duration_ms: duration_ms(
+            row.started_at,
+            row.finished_at.or(row.retry_at.and(row.started_at)),
+            now,
+        ),
         task_id: row.task_id,
         map_index: row.map_index,
         task_index: row.task_index,

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::routing::get;
-use dagctl_api::{Page, PageQuery};
 use dagctl_api::dags::{Dag, DagDetail, DagPatch};
+use dagctl_api::{Page, PageQuery};
 use dagctl_store::audit::AuditEntry;
 use dagctl_store::dags::Paused;
 use dagctl_store::views::dags::{DagFilter, DagRow};
@@ -23,7 +23,11 @@ pub(super) fn routes() -> Routes {
 }
 
 /// DAGs by name.
-async fn list(State(app): State<App>, _: Viewer, Ask(query): Ask<PageQuery>) -> Answer<Json<Page<Dag>>> {
+async fn list(
+    State(app): State<App>,
+    _: Viewer,
+    Ask(query): Ask<PageQuery>,
+) -> Answer<Json<Page<Dag>>> {
     let limit = limit(query.limit);
     let rows = app
         .store()
@@ -52,7 +56,11 @@ async fn list(State(app): State<App>, _: Viewer, Ask(query): Ask<PageQuery>) -> 
 }
 
 /// A DAG with its definition.
-async fn show(State(app): State<App>, _: Viewer, Path(dag_id): Path<String>) -> Answer<Json<DagDetail>> {
+async fn show(
+    State(app): State<App>,
+    _: Viewer,
+    Path(dag_id): Path<String>,
+) -> Answer<Json<DagDetail>> {
     let row = find(&app, &dag_id).await?;
     Ok(Json(detail(&app, row).await?))
 }
@@ -74,7 +82,12 @@ async fn change(
 }
 
 /// Switches a schedule off or on, and remembers who did.
-pub(crate) async fn set_paused(app: &App, caller: &Caller, dag: &str, paused: Paused) -> Answer<()> {
+pub(crate) async fn set_paused(
+    app: &App,
+    caller: &Caller,
+    dag: &str,
+    paused: Paused,
+) -> Answer<()> {
     let id = dag_id(dag)?;
     let changed = app.engine().set_paused(&id, paused).await?;
     if changed {

@@ -43,7 +43,11 @@ async fn list(
     let limit = limit(query.limit);
     let before = match query.after.as_deref().map(str::parse) {
         Some(Ok(key)) => Some(DagRunId(key)),
-        Some(Err(_)) => return Err(Failure::bad_request("`after` must be the `next` of the page before")),
+        Some(Err(_)) => {
+            return Err(Failure::bad_request(
+                "`after` must be the `next` of the page before",
+            ));
+        }
         None => None,
     };
     let rows = app
@@ -65,7 +69,11 @@ async fn list(
 }
 
 /// A run.
-async fn show(State(app): State<App>, _: Viewer, Path((dag_id, run_id)): Path<(String, String)>) -> Answer<Json<Run>> {
+async fn show(
+    State(app): State<App>,
+    _: Viewer,
+    Path((dag_id, run_id)): Path<(String, String)>,
+) -> Answer<Json<Run>> {
     let row = find_run(&app, &dag_id, &run_id).await?;
     Ok(Json(convert::run(row, now())))
 }
@@ -80,7 +88,11 @@ async fn trigger(
 ) -> Answer<(StatusCode, Json<Triggered>)> {
     let key = match headers.get(IDEMPOTENCY_KEY).map(|it| it.to_str()) {
         Some(Ok(key)) if (1..=250).contains(&key.len()) => Some(key.to_owned()),
-        Some(_) => return Err(Failure::bad_request("Idempotency-Key must be 1 to 250 visible characters")),
+        Some(_) => {
+            return Err(Failure::bad_request(
+                "Idempotency-Key must be 1 to 250 visible characters",
+            ));
+        }
         None => None,
     };
     let (row, created) = make_run(&app, &operator, &dag, body, key).await?;
@@ -164,7 +176,12 @@ async fn cancel(
 }
 
 /// Asks for a run to stop, and remembers who did. Whether that was news.
-pub(crate) async fn stop_run(app: &App, caller: &Caller, dag_id: &str, run_id: &str) -> Answer<bool> {
+pub(crate) async fn stop_run(
+    app: &App,
+    caller: &Caller,
+    dag_id: &str,
+    run_id: &str,
+) -> Answer<bool> {
     let row = find_run(app, dag_id, run_id).await?;
     let requested = app
         .engine()

@@ -85,10 +85,17 @@ async fn change_pool(
 }
 
 /// Sets how many tasks a pool runs at once, and remembers who did.
-pub(crate) async fn set_pool(app: &App, caller: &Caller, name: &str, write: &PoolWrite) -> Answer<()> {
+pub(crate) async fn set_pool(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    write: &PoolWrite,
+) -> Answer<()> {
     let name = PoolName::new(name).map_err(|error| Failure::bad_request(error.to_string()))?;
     if write.slots.is_some_and(|it| it < 0) {
-        return Err(Failure::bad_request("a pool cannot have fewer than 0 slots"));
+        return Err(Failure::bad_request(
+            "a pool cannot have fewer than 0 slots",
+        ));
     }
     app.store()
         .put_pool(name.as_str(), write.slots, write.description.as_deref())

@@ -24,7 +24,9 @@ pub(super) fn routes() -> Routes {
         .route("/api/v1/connections", get(connections))
         .route(
             "/api/v1/connections/{conn_id}",
-            get(connection).put(put_connection).delete(delete_connection),
+            get(connection)
+                .put(put_connection)
+                .delete(delete_connection),
         )
 }
 
@@ -35,7 +37,11 @@ async fn variables(State(app): State<App>, _: Viewer) -> Answer<Json<Vec<Variabl
 }
 
 /// A variable.
-async fn variable(State(app): State<App>, _: Viewer, Path(name): Path<String>) -> Answer<Json<Variable>> {
+async fn variable(
+    State(app): State<App>,
+    _: Viewer,
+    Path(name): Path<String>,
+) -> Answer<Json<Variable>> {
     match app.engine().settings().get_variable(&name).await? {
         Some(it) => Ok(Json(convert::variable(it))),
         None => Err(Failure::not_found(format!("there is no variable `{name}`"))
@@ -77,7 +83,11 @@ pub(crate) async fn save_variable(
 }
 
 /// Deletes a variable from the database.
-async fn delete_variable(State(app): State<App>, operator: Operator, Path(name): Path<String>) -> Answer<Json<Saved>> {
+async fn delete_variable(
+    State(app): State<App>,
+    operator: Operator,
+    Path(name): Path<String>,
+) -> Answer<Json<Saved>> {
     let warnings = remove_variable(&app, &operator, &name).await?;
     Ok(Json(Saved { warnings }))
 }
@@ -96,11 +106,17 @@ async fn connections(State(app): State<App>, _: Viewer) -> Answer<Json<Vec<Conne
 }
 
 /// A connection without its secrets.
-async fn connection(State(app): State<App>, _: Viewer, Path(conn_id): Path<String>) -> Answer<Json<Connection>> {
+async fn connection(
+    State(app): State<App>,
+    _: Viewer,
+    Path(conn_id): Path<String>,
+) -> Answer<Json<Connection>> {
     match app.engine().settings().get_connection(&conn_id).await? {
         Some(it) => Ok(Json(convert::connection(it))),
-        None => Err(Failure::not_found(format!("there is no connection `{conn_id}`"))
-            .hint(format!("`dagctl connections add {conn_id} URI` adds it"))),
+        None => Err(
+            Failure::not_found(format!("there is no connection `{conn_id}`"))
+                .hint(format!("`dagctl connections add {conn_id} URI` adds it")),
+        ),
     }
 }
 
@@ -147,7 +163,9 @@ fn connection_text(conn_id: &str, write: ConnectionWrite) -> Answer<ConnectionTe
             || write.password.is_some()
             || write.extra.is_some();
         if has_parts {
-            return Err(Failure::bad_request("send either `uri` or the parts of a connection, not both"));
+            return Err(Failure::bad_request(
+                "send either `uri` or the parts of a connection, not both",
+            ));
         }
         return Ok(ConnectionText::Whole(Secret::new(uri)));
     }
@@ -183,7 +201,11 @@ async fn delete_connection(
 }
 
 /// Deletes a connection from the database, and remembers who did.
-pub(crate) async fn remove_connection(app: &App, caller: &Caller, conn_id: &str) -> Answer<Vec<String>> {
+pub(crate) async fn remove_connection(
+    app: &App,
+    caller: &Caller,
+    conn_id: &str,
+) -> Answer<Vec<String>> {
     let warnings = app.engine().settings().delete_connection(conn_id).await?;
     audit(app, caller, "connection.delete", conn_id).await?;
     Ok(warnings)

@@ -23,8 +23,14 @@ pub(crate) const MOST_LINES: i64 = 10_000;
 pub(super) fn routes() -> Routes {
     Routes::default()
         .route("/api/v1/dags/{dag_id}/runs/{run_id}/tasks", get(list))
-        .route("/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/attempts", get(attempts))
-        .route("/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/logs", get(logs))
+        .route(
+            "/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/attempts",
+            get(attempts),
+        )
+        .route(
+            "/api/v1/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/logs",
+            get(logs),
+        )
 }
 
 /// The tasks of a run, upstream first.
@@ -36,7 +42,9 @@ async fn list(
     let run = find_run(&app, &dag_id, &run_id).await?;
     let rows = app.store().task_rows(run.dag_run_id).await?;
     let now = now();
-    Ok(Json(rows.into_iter().map(|it| convert::task(it, now)).collect()))
+    Ok(Json(
+        rows.into_iter().map(|it| convert::task(it, now)).collect(),
+    ))
 }
 
 /// The attempts of a task.
@@ -51,7 +59,10 @@ async fn attempts(
     let now = now();
     let rows = app.store().attempt_rows(key).await?;
     Ok(Json(Attempts {
-        attempts: rows.into_iter().map(|it| convert::attempt(it, now)).collect(),
+        attempts: rows
+            .into_iter()
+            .map(|it| convert::attempt(it, now))
+            .collect(),
         outputs: app.store().output_of(key).await?,
     }))
 }
@@ -95,8 +106,12 @@ pub(crate) async fn find_task(
         .into_iter()
         .find(|it| it.task_id == task_id && it.map_index == map_index)
         .ok_or_else(|| {
-            Failure::not_found(format!("run `{}` has no task `{task_id}`", run.run_id))
-                .hint(format!("`dagctl tasks list {dag_id} {}` lists its tasks", run.run_id))
+            Failure::not_found(format!("run `{}` has no task `{task_id}`", run.run_id)).hint(
+                format!(
+                    "`dagctl tasks list {dag_id} {}` lists its tasks",
+                    run.run_id
+                ),
+            )
         })?;
     Ok((run, task))
 }

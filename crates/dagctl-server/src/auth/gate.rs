@@ -30,7 +30,11 @@ pub(crate) struct Gate {
 }
 
 /// Lets a request through to its handler with its [`Caller`], or refuses it.
-pub(crate) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(crate) async fn authenticate(
+    State(app): State<App>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     match admit(&app, &mut request).await {
         Ok(()) => next.run(request).await,
         Err(failure) if failure.status == StatusCode::UNAUTHORIZED => refused(&request, failure),
@@ -45,7 +49,10 @@ async fn admit(app: &App, request: &mut Request) -> Result<(), Failure> {
         .extensions()
         .get::<MatchedPath>()
         .is_some_and(|it| PUBLIC.contains(&it.as_str()));
-    let is_safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
     if !is_safe && is_cross_site(request.headers(), request.uri().host()) {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
@@ -136,10 +143,7 @@ fn refused(request: &Request, failure: Failure) -> Response {
     if !wants_page {
         return failure.into_response();
     }
-    let here = request
-        .uri()
-        .path_and_query()
-        .map_or("/", |it| it.as_str());
+    let here = request.uri().path_and_query().map_or("/", |it| it.as_str());
     match here {
         "/" => Redirect::to("/login").into_response(),
         here => {

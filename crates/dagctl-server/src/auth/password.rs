@@ -12,7 +12,9 @@ use crate::App;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// Fewer than twelve characters.
-    #[error("the password is too short: at least 12 characters; a few random words are easy to remember")]
+    #[error(
+        "the password is too short: at least 12 characters; a few random words are easy to remember"
+    )]
     TooShort,
     /// More than a person types.
     #[error("the password is too long: at most 1,000 characters")]
@@ -82,11 +84,8 @@ fn hash_now(password: &str) -> String {
 }
 
 fn verify_now(password: &str, hash: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| {
-        argon2()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    })
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| argon2().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 pub(super) async fn hash_blocking(password: String) -> String {
@@ -122,7 +121,10 @@ mod tests {
     #[test]
     fn a_password_is_recognised_and_no_other() {
         let hash = hash_now("correct horse battery");
-        assert!(hash.starts_with("$argon2id$v=19$m=47104,t=1,p=1$"), "{hash}");
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=47104,t=1,p=1$"),
+            "{hash}"
+        );
         assert!(verify_now("correct horse battery", &hash));
         assert!(!verify_now("correct horse batterz", &hash));
         assert!(!verify_now("correct horse battery", "no hash"));

@@ -158,9 +158,18 @@ async fn change_password(
         let error = format!("too many failed tries; wait {} s", wait.as_secs() + 1);
         return refused(&app, &viewer, error).await;
     }
-    let hash = app.store().account(viewer.name()).await?.and_then(|(_, hash)| hash);
+    let hash = app
+        .store()
+        .account(viewer.name())
+        .await?
+        .and_then(|(_, hash)| hash);
     if !auth::verify(&app, form.text("password").to_owned(), hash).await {
-        return refused(&app, &viewer, "the present password is not this one".to_owned()).await;
+        return refused(
+            &app,
+            &viewer,
+            "the present password is not this one".to_owned(),
+        )
+        .await;
     }
     app.store().login_succeeded(&place).await?;
     let new = form.text("new_password");
@@ -181,9 +190,18 @@ async fn end_sessions(State(app): State<App>, viewer: Viewer, _: Form) -> Answer
 /// Makes a token and shows it, for the only time.
 async fn make_token(State(app): State<App>, viewer: Viewer, form: Form) -> Answer<Response> {
     let Some(name) = form.filled("name").filter(|it| it.chars().count() <= 100) else {
-        return refused(&app, &viewer, "a token needs a name of at most 100 characters".to_owned()).await;
+        return refused(
+            &app,
+            &viewer,
+            "a token needs a name of at most 100 characters".to_owned(),
+        )
+        .await;
     };
-    let days = form.text("days").parse::<i64>().unwrap_or(90).clamp(0, 3650);
+    let days = form
+        .text("days")
+        .parse::<i64>()
+        .unwrap_or(90)
+        .clamp(0, 3650);
     let expires_at = match days {
         0 => None,
         days => Some(
@@ -212,7 +230,9 @@ async fn delete_token(
     Path(token_id): Path<i32>,
     _: Form,
 ) -> Answer<Redirect> {
-    app.store().delete_token(viewer.account_id(), token_id).await?;
+    app.store()
+        .delete_token(viewer.account_id(), token_id)
+        .await?;
     audit(&app, &viewer, "token.delete", &token_id.to_string()).await?;
     Ok(Redirect::to("/account"))
 }
@@ -246,7 +266,12 @@ async fn disable_account(
     _: Form,
 ) -> Answer<Response> {
     if name == admin.name() {
-        return refused(&app, &admin, "an admin cannot disable the own account".to_owned()).await;
+        return refused(
+            &app,
+            &admin,
+            "an admin cannot disable the own account".to_owned(),
+        )
+        .await;
     }
     app.store().disable_account(&name).await?;
     audit(&app, &admin, "account.disable", &name).await?;

@@ -60,6 +60,7 @@ struct ConnectionLine {
     updated: Option<Moment>,
     problem: Option<String>,
     is_saved: bool,
+    is_built_in: bool,
 }
 
 fn is_saved(it: &ShownConnection) -> bool {
@@ -88,6 +89,7 @@ async fn shown(
             .map(|it| ConnectionLine {
                 path: format!("/connections/{}", links::segment(&it.conn_id)),
                 is_saved: is_saved(&it),
+                is_built_in: it.source == Source::Default,
                 uri: it.masked_uri,
                 source: source_word(it.source),
                 shadows: it.shadows.iter().copied().map(source_word).collect(),
@@ -101,7 +103,8 @@ async fn shown(
 }
 
 fn form_of(all: &[ShownConnection], conn_id: &str) -> ConnectionForm {
-    let Some(it) = all.iter().find(|it| it.conn_id == conn_id) else {
+    // What is not saved here cannot be kept either, so its form starts empty.
+    let Some(it) = all.iter().find(|it| it.conn_id == conn_id && is_saved(it)) else {
         return ConnectionForm {
             conn_id: conn_id.to_owned(),
             is_open: !conn_id.is_empty(),
@@ -119,12 +122,16 @@ fn form_of(all: &[ShownConnection], conn_id: &str) -> ConnectionForm {
         extra_keys: it.extra_keys.join(", "),
         description: it.description.clone().unwrap_or_default(),
         has_password: it.has_password && it.source == Source::Database,
-        is_known: is_saved(it),
+        is_known: true,
         is_open: true,
     }
 }
 
-async fn list(State(app): State<App>, viewer: Viewer, Query(said): Query<Said>) -> Answer<Html<String>> {
+async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(said): Query<Said>,
+) -> Answer<Html<String>> {
     shown(&app, &viewer, &said, None).await
 }
 
@@ -136,7 +143,11 @@ async fn save(State(app): State<App>, operator: Operator, form: Form) -> Answer<
     };
     match saved {
         Ok(warnings) => {
-            let said = if warnings.is_empty() { "saved" } else { "overruled" };
+            let said = if warnings.is_empty() {
+                "saved"
+            } else {
+                "overruled"
+            };
             Ok(Redirect::to(&format!("/connections?said={said}")).into_response())
         }
         Err(Failure {
@@ -177,7 +188,11 @@ fn write(form: &Form) -> Answer<ConnectionWrite> {
     }
     let port = match form.filled("port").map(|it| it.parse::<u16>()) {
         Some(Ok(port)) => Some(port),
-        Some(Err(_)) => return Err(Failure::bad_request("the port must be a number from 1 to 65535")),
+        Some(Err(_)) => {
+            return Err(Failure::bad_request(
+                "the port must be a number from 1 to 65535",
+            ));
+        }
         None => None,
     };
     let extra = match form.filled("extra").map(|it| serde_json::from_str(&it)) {
@@ -190,7 +205,9 @@ fn write(form: &Form) -> Answer<ConnectionWrite> {
         None => None,
     };
     let Some(conn_type) = form.filled("conn_type") else {
-        return Err(Failure::bad_request("choose what kind of connection it is, or type a whole URI"));
+        return Err(Failure::bad_request(
+            "choose what kind of connection it is, or type a whole URI",
+        ));
     };
     Ok(ConnectionWrite {
         uri: None,
@@ -205,8 +222,17 @@ fn write(form: &Form) -> Answer<ConnectionWrite> {
     })
 }
 
-async fn delete(State(app): State<App>, operator: Operator, Path(conn_id): Path<String>, _: Form) -> Answer<Redirect> {
+async fn delete(
+    State(app): State<App>,
+    operator: Operator,
+    Path(conn_id): Path<String>,
+    _: Form,
+) -> Answer<Redirect> {
     let warnings = remove_connection(&app, &operator, &conn_id).await?;
-    let said = if warnings.is_empty() { "deleted" } else { "still-set" };
+    let said = if warnings.is_empty() {
+        "deleted"
+    } else {
+        "still-set"
+    };
     Ok(Redirect::to(&format!("/connections?said={said}")))
 }

@@ -141,7 +141,10 @@ async fn show(
         doc,
         graph: Graph::new(&tasks),
         tasks,
-        runs: rows.into_iter().map(|it| RunLine::new(it, &clock)).collect(),
+        runs: rows
+            .into_iter()
+            .map(|it| RunLine::new(it, &clock))
+            .collect(),
         older,
         query,
         dag,

@@ -124,7 +124,10 @@ impl Bars {
                 }
             })
             .collect();
-        let failed = runs.iter().filter(|it| it.state == RunState::Failed).count();
+        let failed = runs
+            .iter()
+            .filter(|it| it.state == RunState::Failed)
+            .count();
         let summary = match (runs.len(), failed) {
             (0, _) => "no runs yet".to_owned(),
             (count, 0) => format!("last {count} runs, none failed"),
@@ -186,7 +189,11 @@ async fn rows(app: &App, caller: &Caller, query: &ListQuery) -> Answer<DagRows> 
     })
 }
 
-async fn list(State(app): State<App>, viewer: Viewer, Query(query): Query<ListQuery>) -> Answer<Html<String>> {
+async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(query): Query<ListQuery>,
+) -> Answer<Html<String>> {
     let rows = rows(&app, &viewer, &query).await?;
     page(&DagsPage {
         chrome: Chrome::new(&app, &viewer, "dags").await?,
@@ -232,7 +239,11 @@ impl Source for LiveRows {
     }
 }
 
-async fn live_list(State(app): State<App>, viewer: Viewer, Query(query): Query<ListQuery>) -> Answer<Response> {
+async fn live_list(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(query): Query<ListQuery>,
+) -> Answer<Response> {
     let source = LiveRows {
         app: app.clone(),
         caller: viewer.0.clone(),

@@ -25,23 +25,36 @@ struct DefinitionPage {
     dag_id: String,
     path: String,
     version: VersionRow,
+    hash: String,
     since: Moment,
 }
 
-async fn show(State(app): State<App>, viewer: Viewer, Path(dag_id): Path<String>) -> Answer<Html<String>> {
+async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path(dag_id): Path<String>,
+) -> Answer<Html<String>> {
     let dag = app
         .store()
         .dag_row(&dag_id)
         .await?
         .ok_or_else(|| Failure::unknown_dag(&dag_id))?;
-    let missing = || Failure::not_found(format!("DAG `{dag_id}` has no version that can run")).hint("see Problems");
+    let missing = || {
+        Failure::not_found(format!("DAG `{dag_id}` has no version that can run"))
+            .hint("see Problems")
+    };
     let version = dag.version.ok_or_else(missing)?;
-    let version = app.store().version_source(version).await?.ok_or_else(missing)?;
+    let version = app
+        .store()
+        .version_source(version)
+        .await?
+        .ok_or_else(missing)?;
     page(&DefinitionPage {
         chrome: Chrome::new(&app, &viewer, "dags").await?,
         path: links::dag(&dag.dag_id),
         since: Clock::new(&dag.timezone).long(version.created_at),
         dag_id: dag.dag_id,
+        hash: version.hash.chars().take(12).collect(),
         version,
     })
 }

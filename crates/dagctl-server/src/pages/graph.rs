@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn tasks_stand_to_the_right_of_what_they_wait_for() {
-        let graph = Graph::new(&[task(0, &[]), task(1, &[0]), task(2, &[0]), task(3, &[1, 2])]).unwrap();
+        let graph =
+            Graph::new(&[task(0, &[]), task(1, &[0]), task(2, &[0]), task(3, &[1, 2])]).unwrap();
         let x: Vec<usize> = graph.nodes.iter().map(|it| it.x).collect();
         assert_eq!(x, [2, 248, 248, 494]);
         assert_eq!(graph.edges.len(), 4);

@@ -144,7 +144,12 @@ async fn start_session(app: &App, jar: CookieJar, account_id: i32) -> Answer<Coo
     Ok(jar.add(auth::session_cookie(app, session)))
 }
 
-async fn logout(State(app): State<App>, viewer: Viewer, jar: CookieJar, _: Form) -> Answer<Response> {
+async fn logout(
+    State(app): State<App>,
+    viewer: Viewer,
+    jar: CookieJar,
+    _: Form,
+) -> Answer<Response> {
     if let Some(session) = viewer.session() {
         app.store().end_session(session).await?;
     }

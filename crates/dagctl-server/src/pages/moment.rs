@@ -103,7 +103,10 @@ impl fmt::Display for Moment {
                 r#"<time class="ago" datetime="{iso}" title="{written} {}, {utc}" data-ago="{iso}">{ago}</time>"#,
                 zoned.strftime("%Z")
             ),
-            Form::Bare => write!(f, r#"<time datetime="{iso}" title="{utc}, {ago}">{written}</time>"#),
+            Form::Bare => write!(
+                f,
+                r#"<time datetime="{iso}" title="{utc}, {ago}">{written}</time>"#
+            ),
         }
     }
 }
@@ -113,11 +116,21 @@ fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second() - at.as_second();
     let size = seconds.abs();
     let (number, unit) = match size {
-        0..10 => return if seconds < -2 { "in a few seconds" } else { "just now" }.to_owned(),
+        0..10 => {
+            return if seconds < -2 {
+                "in a few seconds"
+            } else {
+                "just now"
+            }
+            .to_owned();
+        }
         10..60 => (size, "s"),
         60..3600 => (size / 60, "min"),
         3600..86_400 => (size / 3600, "h"),
-        86_400..5_184_000 => (size / 86_400, if size / 86_400 == 1 { "day" } else { "days" }),
+        86_400..5_184_000 => (
+            size / 86_400,
+            if size / 86_400 == 1 { "day" } else { "days" },
+        ),
         _ => (size / 2_592_000, "months"),
     };
     match seconds < 0 {
@@ -153,8 +166,13 @@ mod tests {
             now: "2026-11-22T12:01:00Z".parse().unwrap(),
             zone: TimeZone::get("Asia/Seoul").unwrap(),
         };
-        let written = clock.long("2026-11-22T12:00:00Z".parse().unwrap()).to_string();
-        assert!(written.contains("2026-11-22 21:00:00 <span class=\"zone\">KST"), "{written}");
+        let written = clock
+            .long("2026-11-22T12:00:00Z".parse().unwrap())
+            .to_string();
+        assert!(
+            written.contains("2026-11-22 21:00:00 <span class=\"zone\">KST"),
+            "{written}"
+        );
         assert!(written.contains("2026-11-22 12:00:00 UTC"), "{written}");
         assert!(written.contains("1 min ago"), "{written}");
     }

@@ -51,7 +51,8 @@ pub(super) fn values(params: &[Param], fields: &Fields) -> Map<String, Value> {
     for param in params {
         let text = fields.text(&field_name(&param.name));
         let is_default = param.default.as_ref().is_some_and(|it| as_text(it) == text);
-        let is_left_out = text.is_empty() && param.default.is_none() && !takes(param, ParamType::String);
+        let is_left_out =
+            text.is_empty() && param.default.is_none() && !takes(param, ParamType::String);
         if !is_default && !is_left_out {
             values.insert(param.name.clone(), value(param, text));
         }
@@ -86,6 +87,9 @@ fn value(param: &Param, text: &str) -> Value {
 }
 
 fn kind(param: &Param) -> &'static str {
+    if !param.allowed.is_empty() {
+        return "one of these";
+    }
     match param.types.iter().find(|it| **it != ParamType::Null) {
         Some(ParamType::String) => match param.format {
             Some(ParamFormat::Date) => "date, such as 2026-01-31",

@@ -125,7 +125,10 @@ impl Timeline {
 
     fn span(&self, from: Option<Timestamp>, to: Timestamp) -> Option<Span> {
         let share = |at: Timestamp| {
-            #[expect(clippy::cast_precision_loss, reason = "a drawing needs no more than a few digits")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a drawing needs no more than a few digits"
+            )]
             let share = (at.as_millisecond() - self.from) as f64 * 100.0 / self.length as f64;
             share.clamp(0.0, 100.0)
         };
@@ -144,7 +147,9 @@ async fn body(app: &App, caller: &Caller, run: RunRow) -> Answer<RunBody> {
     let timeline = Timeline::new(&run, clock.now);
     let failed: Vec<&TaskRow> = tasks
         .iter()
-        .filter(|it| it.error.is_some() && matches!(it.state, TaskState::Failed | TaskState::UpForRetry))
+        .filter(|it| {
+            it.error.is_some() && matches!(it.state, TaskState::Failed | TaskState::UpForRetry)
+        })
         .collect();
     let errors = failed
         .iter()
@@ -179,7 +184,7 @@ async fn body(app: &App, caller: &Caller, run: RunRow) -> Answer<RunBody> {
         stopping: run
             .cancel_requested_by
             .filter(|_| run.cancel_requested_at.is_some()),
-        commit: run.git_commit,
+        commit: run.git_commit.map(|it| it.chars().take(10).collect()),
         by: run.triggered_by,
         note: run.note,
         quarantined: run.look_error,
@@ -205,7 +210,13 @@ fn full_name(task: &TaskRow) -> String {
     }
 }
 
-fn line(task: &TaskRow, dag_id: &str, run_id: &str, clock: &Clock, timeline: &Timeline) -> TaskLine {
+fn line(
+    task: &TaskRow,
+    dag_id: &str,
+    run_id: &str,
+    clock: &Clock,
+    timeline: &Timeline,
+) -> TaskLine {
     let is_running = task.state == TaskState::Running;
     let ended = task.finished_at.or(is_running.then_some(clock.now));
     TaskLine {
@@ -221,18 +232,16 @@ fn line(task: &TaskRow, dag_id: &str, run_id: &str, clock: &Clock, timeline: &Ti
                 .finished_at
                 .and_then(|it| clock.took(task.started_at, Some(it))),
         },
-        remark: task
-            .reason
-            .clone()
-            .filter(|_| task.state != TaskState::Success && task.state != TaskState::UpstreamFailed),
+        remark: task.reason.clone().filter(|_| {
+            task.state != TaskState::Success && task.state != TaskState::UpstreamFailed
+        }),
         retry: task.retry_at.map(|it| clock.short(it)),
-        wait: timeline.span(
-            task.queued_at,
-            task.started_at
-                .or(task.finished_at)
-                .unwrap_or(clock.now),
-        )
-        .filter(|_| task.queued_at.is_some() && task.state != TaskState::UpForRetry),
+        wait: timeline
+            .span(
+                task.queued_at,
+                task.started_at.or(task.finished_at).unwrap_or(clock.now),
+            )
+            .filter(|_| task.queued_at.is_some() && task.state != TaskState::UpForRetry),
         work: ended.and_then(|it| timeline.span(task.started_at, it)),
     }
 }

@@ -29,8 +29,14 @@ use crate::routes::Routes;
 pub(super) fn routes() -> Routes {
     Routes::default()
         .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}", get(show))
-        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log", get(live_log))
-        .route("/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log.txt", get(log_file))
+        .route(
+            "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log",
+            get(live_log),
+        )
+        .route(
+            "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log.txt",
+            get(log_file),
+        )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -151,7 +157,10 @@ async fn show(
             })
         });
     let is_ended = |it: &AttemptRow| it.finished_at.is_some();
-    let is_live = !task.state.is_final() && !attempts.iter().any(|it| it.attempt == shown && is_ended(it));
+    let is_live = !task.state.is_final()
+        && !attempts
+            .iter()
+            .any(|it| it.attempt == shown && is_ended(it));
     let outputs = app
         .store()
         .output_of(key)
@@ -210,7 +219,11 @@ impl Source for LiveLog {
             instance: self.key,
             attempt: self.attempt,
         };
-        let rows = self.app.store().log_lines(key, self.from, MOST_LINES).await?;
+        let rows = self
+            .app
+            .store()
+            .log_lines(key, self.from, MOST_LINES)
+            .await?;
         let mut events = vec![];
         if let Some(last) = rows.last() {
             self.from = last.line + 1;

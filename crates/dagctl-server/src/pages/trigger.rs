@@ -81,7 +81,11 @@ async fn filled(
     })
 }
 
-async fn form(State(app): State<App>, operator: Operator, Path(dag_id): Path<String>) -> Answer<Html<String>> {
+async fn form(
+    State(app): State<App>,
+    operator: Operator,
+    Path(dag_id): Path<String>,
+) -> Answer<Html<String>> {
     let (row, dag) = find(&app, &dag_id).await?;
     filled(&app, &operator, (row, &dag), None, None).await
 }
@@ -102,7 +106,14 @@ async fn trigger(
     match crate::api::make_run(&app, &operator, &dag_id, body, form.filled("key")).await {
         Ok((run, _)) => Ok(Redirect::to(&links::run(&run.dag_id, &run.run_id)).into_response()),
         Err(failure) if failure.status == StatusCode::BAD_REQUEST => {
-            let html = filled(&app, &operator, (row, &dag), Some(&form), Some(failure.message)).await?;
+            let html = filled(
+                &app,
+                &operator,
+                (row, &dag),
+                Some(&form),
+                Some(failure.message),
+            )
+            .await?;
             Ok((StatusCode::BAD_REQUEST, html).into_response())
         }
         Err(failure) => Err(failure),

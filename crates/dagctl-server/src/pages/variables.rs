@@ -79,6 +79,7 @@ struct VariableLine {
     updated: Option<Moment>,
     problem: Option<String>,
     is_saved: bool,
+    is_built_in: bool,
 }
 
 pub(super) fn source_word(source: Source) -> &'static str {
@@ -94,7 +95,12 @@ fn is_saved(it: &Variable) -> bool {
     it.source == Source::Database || it.shadows.contains(&Source::Database)
 }
 
-async fn shown(app: &App, caller: &Caller, said: &Said, typed: Option<(VariableForm, String)>) -> Answer<Html<String>> {
+async fn shown(
+    app: &App,
+    caller: &Caller,
+    said: &Said,
+    typed: Option<(VariableForm, String)>,
+) -> Answer<Html<String>> {
     let all = app.engine().settings().list_variables().await?;
     let clock = Clock::utc();
     let (form, error) = match typed {
@@ -111,6 +117,7 @@ async fn shown(app: &App, caller: &Caller, said: &Said, typed: Option<(VariableF
             .map(|it| VariableLine {
                 path: format!("/variables/{}", links::segment(&it.name)),
                 is_saved: is_saved(&it),
+                is_built_in: it.source == Source::Default,
                 value: it.value.as_deref().map(visible),
                 source: source_word(it.source),
                 shadows: it.shadows.iter().copied().map(source_word).collect(),
@@ -127,7 +134,11 @@ fn form_of(all: &[Variable], name: &str) -> VariableForm {
     match all.iter().find(|it| it.name == name) {
         Some(it) => VariableForm {
             name: it.name.clone(),
-            value: it.value.clone().filter(|_| it.source == Source::Database).unwrap_or_default(),
+            value: it
+                .value
+                .clone()
+                .filter(|_| it.source == Source::Database)
+                .unwrap_or_default(),
             description: it.description.clone().unwrap_or_default(),
             is_secret: it.is_secret,
             is_known: is_saved(it),
@@ -141,7 +152,11 @@ fn form_of(all: &[Variable], name: &str) -> VariableForm {
     }
 }
 
-async fn list(State(app): State<App>, viewer: Viewer, Query(said): Query<Said>) -> Answer<Html<String>> {
+async fn list(
+    State(app): State<App>,
+    viewer: Viewer,
+    Query(said): Query<Said>,
+) -> Answer<Html<String>> {
     shown(&app, &viewer, &said, None).await
 }
 
@@ -165,7 +180,11 @@ async fn save(State(app): State<App>, operator: Operator, form: Form) -> Answer<
     };
     match save_variable(&app, &operator, &name, write).await {
         Ok(warnings) => {
-            let said = if warnings.is_empty() { "saved" } else { "overruled" };
+            let said = if warnings.is_empty() {
+                "saved"
+            } else {
+                "overruled"
+            };
             Ok(Redirect::to(&format!("/variables?said={said}")).into_response())
         }
         Err(Failure {
@@ -188,8 +207,17 @@ async fn save(State(app): State<App>, operator: Operator, form: Form) -> Answer<
     }
 }
 
-async fn delete(State(app): State<App>, operator: Operator, Path(name): Path<String>, _: Form) -> Answer<Redirect> {
+async fn delete(
+    State(app): State<App>,
+    operator: Operator,
+    Path(name): Path<String>,
+    _: Form,
+) -> Answer<Redirect> {
     let warnings = remove_variable(&app, &operator, &name).await?;
-    let said = if warnings.is_empty() { "deleted" } else { "still-set" };
+    let said = if warnings.is_empty() {
+        "deleted"
+    } else {
+        "still-set"
+    };
     Ok(Redirect::to(&format!("/variables?said={said}")))
 }

@@ -80,9 +80,9 @@ async fn list(State(app): State<App>, viewer: Viewer) -> Answer<Html<String>> {
         notices: notices
             .into_iter()
             .map(|row| NoticeLine {
-                run: row
-                    .run
-                    .map(|(dag_id, run_id)| (links::run(&dag_id, &run_id), format!("{dag_id} · {run_id}"))),
+                run: row.run.map(|(dag_id, run_id)| {
+                    (links::run(&dag_id, &run_id), format!("{dag_id} · {run_id}"))
+                }),
                 badge: notice_badge(row.state),
                 sends: row.sends,
                 created: clock.short(row.created_at),
@@ -117,7 +117,11 @@ async fn change_pool(
 ) -> Answer<Redirect> {
     let slots = match form.filled("slots").map(|it| it.parse::<i32>()) {
         Some(Ok(slots)) => Some(slots),
-        Some(Err(_)) => return Err(Failure::bad_request("slots must be a whole number, or nothing for no limit")),
+        Some(Err(_)) => {
+            return Err(Failure::bad_request(
+                "slots must be a whole number, or nothing for no limit",
+            ));
+        }
         None => None,
     };
     let write = PoolWrite {

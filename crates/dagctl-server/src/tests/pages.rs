@@ -1,0 +1,190 @@
+//! The pages as a browser gets them.
+
+use axum::http::StatusCode;
+use dagctl_store::accounts::Role;
+
+use super::harness::TestApp;
+use super::rest::PAST;
+
+#[tokio::test]
+async fn every_page_opens_on_an_empty_installation_and_says_what_to_do() {
+    let app = TestApp::new().await;
+    let kim = app.browser("kim", Role::Operator).await;
+    for (path, wanted) in [
+        ("/", "Put a YAML file into the dags folder"),
+        ("/variables", "No variables yet"),
+        ("/connections", "No connections yet"),
+        ("/problems", "Nothing is wrong"),
+        ("/workers", "dagctl worker"),
+        ("/account", "Make token"),
+    ] {
+        let reply = kim.get(path).await;
+        assert_eq!(reply.status, StatusCode::OK, "{path}: {}", reply.text);
+        assert!(reply.text.contains(wanted), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_run_opens_with_its_error() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    let list = kim.get("/").await.text;
+    assert!(list.contains("newest file is broken"));
+    assert!(list.contains("/dags/orders/runs/failed%2Brun"));
+    let run = kim.get("/dags/orders/runs/failed%2Brun").await.text;
+    assert!(run.contains(r#"data-run-state="failed""#));
+    let error = run
+        .find("near &#34;parition&#34;")
+        .expect("the error is shown");
+    assert!(error < run.find(r#"id="tasks""#).expect("the tasks are listed"));
+    let task = kim
+        .get("/dags/orders/runs/failed%2Brun/tasks/load")
+        .await
+        .text;
+    assert!(task.contains("Attempt 2 failed"));
+    let task = kim.get("/dags/orders/runs/latest/tasks/extract").await.text;
+    assert!(task.contains("&#34;rows&#34;: 7"));
+}
+
+#[tokio::test]
+async fn text_from_elsewhere_is_never_markup() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    for path in [
+        "/",
+        "/dags/orders",
+        "/dags/orders/definition",
+        "/dags/orders/runs/failed%2Brun",
+        "/dags/orders/runs/failed%2Brun/tasks/load",
+        "/dags/orders/runs/latest/tasks/load",
+        "/problems",
+    ] {
+        let text = kim.get(path).await.text;
+        for raw in ["<b>orders", "<script>", "<img src=x", "\u{1b}", "\u{7}"] {
+            assert!(!text.contains(raw), "{raw:?} in {path}");
+        }
+    }
+    let log = kim.get("/dags/orders/runs/latest/tasks/load").await.text;
+    assert!(log.contains("red &#60;img src=x&#62;"), "{log}");
+    assert!(log.contains("third␇"));
+    let file = kim.get("/dags/orders/runs/latest/tasks/load/log.txt").await;
+    assert_eq!(file.header("content-type"), "text/plain; charset=utf-8");
+    assert!(
+        file.header("content-security-policy")
+            .starts_with("sandbox")
+    );
+}
+
+#[tokio::test]
+async fn a_run_is_triggered_from_a_form_and_only_once() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Operator).await;
+    let page = kim.get("/dags/orders/trigger").await;
+    let token = page.form_token();
+    let fields = |limit| {
+        [
+            ("csrf", token.as_str()),
+            ("key", "one-form"),
+            ("param.day", "2026-02-01"),
+            ("param.limit", limit),
+        ]
+    };
+    let wrong = kim.form("/dags/orders/trigger", &fields("many")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert!(wrong.text.contains("trigger-error") && wrong.text.contains(r#"value="many""#));
+    let first = kim.form("/dags/orders/trigger", &fields("5")).await;
+    let again = kim.form("/dags/orders/trigger", &fields("5")).await;
+    assert_eq!(first.status, StatusCode::SEE_OTHER, "{}", first.text);
+    assert_eq!(first.header("location"), again.header("location"));
+    let run = kim.get(first.header("location")).await.text;
+    assert!(
+        run.contains("limit = 5") && run.contains("2026-02-01"),
+        "{run}"
+    );
+}
+
+#[tokio::test]
+async fn viewers_are_shown_no_buttons() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    for path in [
+        "/",
+        "/dags/orders",
+        "/dags/orders/runs/latest",
+        "/variables",
+        "/connections",
+        "/workers",
+    ] {
+        let text = kim.get(path).await.text;
+        let forms = text.matches(r#"<form method="post""#).count();
+        assert_eq!(forms, 1, "only the one to log out: {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_is_paused_and_resumed_where_one_is() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Operator).await;
+    let token = kim.get("/").await.form_token();
+    for (paused, wanted) in [("yes", "Resume schedule"), ("no", "Pause schedule")] {
+        let fields = [
+            ("csrf", token.as_str()),
+            ("paused", paused),
+            ("back", "//evil.example"),
+        ];
+        let reply = kim.form("/dags/orders/pause", &fields).await;
+        assert_eq!(reply.header("location"), "/");
+        assert!(kim.get("/dags/orders").await.text.contains(wanted));
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_works_until_it_is_deleted() {
+    let app = TestApp::new().await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    let csrf = kim.get("/account").await.form_token();
+    let fields = [("csrf", csrf.as_str()), ("name", "laptop"), ("days", "30")];
+    let made = kim.form("/account/tokens", &fields).await.text;
+    let at = made.find("dagctl_").expect("the token is shown");
+    let token: String = made[at..]
+        .chars()
+        .take_while(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | '-'))
+        .collect();
+    let program = app.anon().with("authorization", &format!("Bearer {token}"));
+    assert_eq!(program.get("/api/v1/version").await.status, StatusCode::OK);
+    assert!(!kim.get("/account").await.text.contains(&token));
+    let deleted = kim
+        .form("/account/tokens/1/delete", &[("csrf", csrf.as_str())])
+        .await;
+    assert_eq!(deleted.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        program.get("/api/v1/version").await.status,
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_on_a_page() {
+    let app = TestApp::new().await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    for (path, wanted) in [
+        ("/nowhere", "there is nothing at this address"),
+        ("/dags/nope", "no DAG is called `nope`"),
+        ("/dags/nope/runs/latest", "no DAG is called `nope`"),
+        ("/assets/nope.js", "there is no such file"),
+        (
+            "/assets/..%2Ftemplates%2Fbase.html",
+            "there is no such file",
+        ),
+    ] {
+        let reply = kim.get(path).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(reply.text.contains(wanted), "{path}: {}", reply.text);
+        assert!(reply.text.contains(reply.header("x-request-id")));
+    }
+}
