@@ -171,7 +171,20 @@ async fn replace(
     joining: Joining,
     rows: u64,
 ) -> Result<&'static str, Failure> {
-    let live = live::look(session, build).await?;
+    let mut live = live::look(session, build).await?;
+    if live.is_none() && !session.is_redshift() {
+        // Of several builds that publish for the first time, one does; the others wait, and find a table to replace.
+        let lock = build.first_lock();
+        session
+            .text(&format!("select pg_advisory_lock({lock})"))
+            .await?;
+        live = live::look(session, build).await?;
+        if live.is_some() {
+            session
+                .text(&format!("select pg_advisory_unlock({lock})"))
+                .await?;
+        }
+    }
     let Some(live) = live else {
         session
             .log

@@ -38,7 +38,12 @@ pub(crate) async fn first(
             build.staging(),
             quoted(&build.name)
         ))
-        .await?;
+        .await
+        .map_err(|failure| match &failure.kind {
+            // Somebody else made the table since we looked.
+            FailureKind::SqlState(state) if state == "42P07" => changed(build),
+            _ => failure,
+        })?;
     rename_indexes(session, build, &plan).await?;
     let published = Published {
         rows,

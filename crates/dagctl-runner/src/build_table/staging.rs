@@ -95,6 +95,11 @@ impl Build {
         fingerprint(&text).cast_signed()
     }
 
+    /// The lock of who publishes the table for the first time.
+    pub(crate) fn first_lock(&self) -> i64 {
+        fingerprint(&format!("{}/first", self.plain_table())).cast_signed()
+    }
+
     /// What the backends of this task's attempts are called.
     pub(crate) fn application_prefix(&self) -> String {
         application_prefix(&self.key)

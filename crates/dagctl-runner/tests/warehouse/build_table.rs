@@ -1,12 +1,12 @@
 //! `build_table`: what is built, what is kept, what a failure leaves.
 
 use dagctl_core::check::{Bounds, Check};
-use dagctl_core::operator::Swap;
+use dagctl_core::operator::{Operator, Swap};
 use dagctl_core::outcome::FailureKind;
 use dagctl_testkit::warehouse;
 use serde_json::json;
 
-use crate::support::{Warehouse, at_least, build};
+use crate::support::{Warehouse, at_least, build, start};
 
 #[tokio::test]
 async fn a_summary_equals_what_its_query_gives_and_follows_the_raw_data() {
@@ -48,6 +48,24 @@ async fn a_summary_equals_what_its_query_gives_and_follows_the_raw_data() {
     assert_eq!(ended.outputs()["rows"], json!(6));
     assert_eq!(ended.strategy(), "rename");
     assert_eq!(warehouse.text(&difference).await, "0");
+    assert_eq!(warehouse.leftovers().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn builds_that_publish_for_the_first_time_at_the_same_moment_all_succeed() {
+    let warehouse = Warehouse::new().await;
+    let mut spec = build("t", "select n as id from generate_series(1, 10) as n");
+    spec.target.primary_key = vec!["id".to_owned()];
+    let builds: Vec<_> = (0..6)
+        .map(|_| start(warehouse.attempt(Operator::BuildTable(spec.clone()))))
+        .collect();
+    for build in builds {
+        assert_eq!(build.ended().await.outputs()["rows"], json!(10));
+    }
+    assert_eq!(
+        warehouse.text("select count(*) from analytics.t").await,
+        "10"
+    );
     assert_eq!(warehouse.leftovers().await, Vec::<String>::new());
 }
 
