@@ -1,6 +1,7 @@
 //! A server of a test's own, for tests that kill it, fill it or fence it off.
 
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use dagctl_postgres::{Durability, Options, PrivatePostgres, find_programs};
 use tempfile::TempDir;
@@ -50,6 +51,20 @@ impl OwnServer {
         self.server = Some(server);
     }
 
+    /// Ends the server and all its sessions as a power cut does, with `kill -9`.
+    pub async fn kill(&self) {
+        let server = self.pid();
+        let mut processes = children(server);
+        processes.insert(0, server);
+        for pid in &processes {
+            signal_kill(*pid);
+        }
+        // A session that was about to begin is the server's child only from then on.
+        while processes.iter().any(|it| is_alive(*it)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The server's process, for a test that kills it.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -70,4 +85,32 @@ impl OwnServer {
             .as_ref()
             .expect("a server is only absent while it starts again")
     }
+}
+
+fn signal_kill(pid: u32) {
+    let pid = i32::try_from(pid).ok();
+    if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+        // It may have ended by itself just now.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+/// The state and the parent of a process, if it is there.
+fn state_and_parent(pid: u32) -> Option<(String, u32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
+/// One that only waits for its parent to take notice does not live.
+fn is_alive(pid: u32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state != "Z")
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|it| it.file_name().to_str()?.parse().ok())
+        .filter(|it| state_and_parent(*it).is_some_and(|(_, it)| it == parent))
+        .collect()
 }
