@@ -53,7 +53,11 @@ async fn admit(app: &App, request: &mut Request) -> Result<(), Failure> {
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    if !is_safe && is_cross_site(request.headers(), request.uri().host()) {
+    let own = Own {
+        host: request.uri().host(),
+        origin: app.config().base_url.as_deref(),
+    };
+    if !is_safe && is_cross_site(request.headers(), own) {
         return Err(Failure::new(
             StatusCode::FORBIDDEN,
             "forbidden",
@@ -117,8 +121,15 @@ async fn from_cookie(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, F
     Ok(principal.map(|it| Caller::new(it, Proof::Session(session))))
 }
 
+/// What we are called, as far as it is known.
+#[derive(Clone, Copy, Default)]
+struct Own<'a> {
+    host: Option<&'a str>,
+    origin: Option<&'a str>,
+}
+
 /// Browsers say where a request comes from; programs do not, and have no cookie that could be misused.
-fn is_cross_site(headers: &HeaderMap, uri_host: Option<&str>) -> bool {
+fn is_cross_site(headers: &HeaderMap, own: Own<'_>) -> bool {
     let text = |name| headers.get(name).map(|it| it.to_str().unwrap_or("?"));
     if let Some(site) = text(header::HeaderName::from_static("sec-fetch-site")) {
         return !matches!(site, "same-origin" | "none");
@@ -126,7 +137,11 @@ fn is_cross_site(headers: &HeaderMap, uri_host: Option<&str>) -> bool {
     let Some(origin) = text(header::ORIGIN) else {
         return false;
     };
-    let host = text(header::HOST).or(uri_host).unwrap_or_default();
+    let host = text(header::HOST).or(own.host).unwrap_or_default();
+    // A proxy may have changed the host; the configured address is ours in any case.
+    if own.origin == Some(origin) {
+        return false;
+    }
     let authority = origin.split_once("://").map_or("", |(_, it)| it);
     authority.is_empty() || authority != host
 }
@@ -208,7 +223,23 @@ mod tests {
             (vec![host, ("origin", "null")], true),
             (vec![("origin", "null")], true),
         ] {
-            assert_eq!(is_cross_site(&headers(&pairs), None), wanted, "{pairs:?}");
+            assert_eq!(
+                is_cross_site(&headers(&pairs), Own::default()),
+                wanted,
+                "{pairs:?}"
+            );
         }
+    }
+    #[test]
+    fn behind_a_proxy_the_configured_address_is_ours() {
+        let own = Own {
+            host: None,
+            origin: Some("https://dagctl.example"),
+        };
+        let inner = ("host", "10.0.0.7:8080");
+        let ours = headers(&[inner, ("origin", "https://dagctl.example")]);
+        let other = headers(&[inner, ("origin", "https://dagctl.example.evil")]);
+        assert!(!is_cross_site(&ours, own));
+        assert!(is_cross_site(&other, own));
     }
 }
