@@ -8,6 +8,8 @@
 
 pub mod services;
 
+pub mod browser;
+
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
