@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use dagctl_core::connection::{Connection, Secret};
 use dagctl_engine::settings::{
-    ConnectionChange, ConnectionText, Settings, SettingsError, SettingsOptions, Source, VariableChange,
+    ConnectionChange, ConnectionText, Settings, SettingsError, SettingsOptions, Source,
+    VariableChange,
 };
 use dagctl_store::Store;
 use dagctl_store::database::MIGRATIONS;
@@ -12,7 +13,7 @@ use dagctl_store::vault::Vault;
 use dagctl_testkit::TestDatabase;
 
 fn settings(database: &TestDatabase, environment: &[(&str, &str)]) -> Settings {
-    let demo = Connection::parse("redshift_dev_db", "postgres://demo@socket/warehouse").unwrap();
+    let demo = Connection::parse("redshift_dev_db", "postgres://demo@socket/warehouse").expect("this is a URI");
     Settings::new(SettingsOptions {
         store: Store::from_pool(database.pool.clone()),
         vault: Vault::new(&[1; 32]),
@@ -37,7 +38,11 @@ fn change(conn_id: &str, uri: &str) -> ConnectionChange {
 async fn each_source_yields_to_the_stronger_one() {
     let database = TestDatabase::migrated(&MIGRATIONS).await;
     let host = async |settings: &Settings| {
-        let shown = settings.get_connection("redshift_dev_db").await.unwrap().unwrap();
+        let shown = settings
+            .get_connection("redshift_dev_db")
+            .await
+            .unwrap()
+            .unwrap();
         let given = settings.snapshot().await.unwrap();
         let given = given.connections()["redshift_dev_db"].host.clone();
         assert_eq!(shown.connection.unwrap().host, given);
@@ -55,7 +60,13 @@ async fn each_source_yields_to_the_stronger_one() {
         host(&with_airflow).await,
         (Source::AirflowEnvironment, "airflow".into(), 2)
     );
-    let both = settings(&database, &[airflow, ("DAGCTL_CONN_REDSHIFT_DEV_DB", "postgres://own/db")]);
+    let both = settings(
+        &database,
+        &[
+            airflow,
+            ("DAGCTL_CONN_REDSHIFT_DEV_DB", "postgres://own/db"),
+        ],
+    );
     assert_eq!(host(&both).await, (Source::Environment, "own".into(), 3));
 }
 
@@ -81,7 +92,10 @@ async fn a_worker_finds_environment_names_in_both_cases_and_what_to_mask() {
     settings.set_variable(saved).await.unwrap();
     let given = settings.snapshot().await.unwrap();
     for name in ["DATA_DIR", "data_dir"] {
-        assert_eq!(given.variables().get(name).map(String::as_str), Some("/data"));
+        assert_eq!(
+            given.variables().get(name).map(String::as_str),
+            Some("/data")
+        );
     }
     assert!(given.connections().contains_key("dw"));
     for secret in ["t0ken-value", "pa55word-of-dw", "saved-secret"] {
@@ -109,7 +123,11 @@ async fn one_value_that_cannot_be_read_spoils_no_other() {
         .unwrap();
     let given = settings.snapshot().await.unwrap();
     assert_eq!(given.variables().keys().collect::<Vec<_>>(), ["good"]);
-    assert!(given.broken("bad_one").is_some_and(|it| it.contains("set it again")));
+    assert!(
+        given
+            .broken("bad_one")
+            .is_some_and(|it| it.contains("set it again"))
+    );
     assert!(given.broken("bad").is_some());
     let shown = settings.list_variables().await.unwrap();
     assert!(shown[0].problem.is_some() && shown[1].problem.is_none());
@@ -124,7 +142,10 @@ async fn what_the_environment_sets_can_only_be_taken_away_there() {
         refused.to_string(),
         "`x` is set by AIRFLOW_VAR_X; it can only be taken away there"
     );
-    let built_in = settings.delete_connection("redshift_dev_db").await.unwrap_err();
+    let built_in = settings
+        .delete_connection("redshift_dev_db")
+        .await
+        .unwrap_err();
     assert!(matches!(built_in, SettingsError::NotInDatabase { .. }));
     let unknown = settings.delete_variable("y").await.unwrap_err();
     assert_eq!(unknown.to_string(), "there is no variable `y`");

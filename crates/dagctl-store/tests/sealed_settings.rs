@@ -18,7 +18,7 @@ fn put<'a>(name: &'a str, value: &'a str) -> VariablePut<'a> {
 }
 
 async fn values(store: &Store, vault: &Vault) -> Vec<Result<String, VaultError>> {
-    let rows = store.variables(vault).await.unwrap();
+    let rows = store.variables(vault).await.expect("the variables are read");
     rows.into_iter().map(|it| it.value).collect()
 }
 
@@ -59,7 +59,9 @@ async fn a_new_name_set_by_many_at_once_ends_as_one_of_theirs() {
     let store = Store::from_pool(database.pool.clone());
     let vault = Vault::new(&[1; 32]);
     let texts: Vec<String> = (0..12).map(|it| format!("value {it}")).collect();
-    let puts = texts.iter().map(|it| store.put_variable(&vault, put("a", it)));
+    let puts = texts
+        .iter()
+        .map(|it| store.put_variable(&vault, put("a", it)));
     for done in futures::future::join_all(puts).await {
         done.unwrap();
     }
@@ -87,7 +89,10 @@ async fn another_key_opens_nothing_and_says_so() {
         .await
         .unwrap();
     let rows = store.connections(&Vault::new(&[2; 32])).await.unwrap();
-    assert_eq!(rows[0].uri, Err(VaultError::OtherKey("connection `dw`".into())));
+    assert_eq!(
+        rows[0].uri,
+        Err(VaultError::OtherKey("connection `dw`".into()))
+    );
     assert_eq!(rows[0].description.as_deref(), Some("the warehouse"));
     let dump: String = sqlx::query_scalar("select connection::text from connection")
         .fetch_one(&database.pool)

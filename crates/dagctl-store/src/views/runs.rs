@@ -151,13 +151,15 @@ impl Store {
         .fetch_optional(self.pool())
         .await?;
         let key = match named {
-            None if run_id == "latest" => sqlx::query_scalar!(
+            None if run_id == "latest" => {
+                sqlx::query_scalar!(
                 "select r.dag_run_id from dag_run r join dag d using (dag_key) where d.dag_id = $1
                      order by r.dag_run_id desc limit 1",
                 dag_id
             )
-            .fetch_optional(self.pool())
-            .await?,
+                .fetch_optional(self.pool())
+                .await?
+            }
             named => named,
         };
         match key {
