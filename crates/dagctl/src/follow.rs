@@ -26,7 +26,7 @@ pub(crate) async fn run(client: &Client, run: Run, format: Format, printer: Prin
     };
     follower.begin();
     tokio::select! {
-        ended = follower.to_the_end() => ended?,
+        ended = follower.until_it_ends() => ended?,
         _ = tokio::signal::ctrl_c() => {
             let Run { dag_id, run_id, .. } = &follower.run;
             printer.say(format_args!(
@@ -72,7 +72,7 @@ impl Follower<'_> {
     }
 
     /// Reads events until the run has ended; comes back after a server that went away.
-    async fn to_the_end(&mut self) -> Ended {
+    async fn until_it_ends(&mut self) -> Ended {
         let mut lost_since: Option<Instant> = None;
         loop {
             let (dag_id, run_id) = (self.run.dag_id.clone(), self.run.run_id.clone());

@@ -208,6 +208,52 @@ async fn the_local_token_is_readable_by_its_owner_alone() {
 }
 
 #[tokio::test]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    let place = Place::new();
+    let standalone = place.standalone().await;
+    place
+        .sql("dagctl", "update _sqlx_migrations set version = 99 where version = (select max(version) from _sqlx_migrations)")
+        .await;
+    assert_eq!(standalone.interrupt().await.code, 0);
+    let args = [
+        "standalone",
+        "--web-addr",
+        "127.0.0.1:0",
+        "--data-dir",
+        "data",
+    ];
+    let refused = place.run(&args).await;
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.stderr.contains("schema version 99"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("start the newer dagctl"),
+        "{refused:?}"
+    );
+    assert!(
+        !place.data().join("cluster/postmaster.pid").exists(),
+        "Postgres was stopped"
+    );
+}
+
+#[tokio::test]
+async fn postgres_that_was_killed_is_back_within_seconds() {
+    let place = Place::new();
+    place.write("dags/hello.yaml", "tasks:\n  greet:\n    operator: empty\n");
+    let standalone = place.standalone().await;
+    let pid_file = place.data().join("cluster/postmaster.pid");
+    let pid = std::fs::read_to_string(pid_file).unwrap();
+    let pid = pid.lines().next().unwrap().parse().unwrap();
+    let postgres = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(postgres, rustix::process::Signal::KILL).unwrap();
+    eventually("a run after the kill", async || {
+        let ended = place.run(&["trigger", "hello", "--wait"]).await;
+        (ended.code == 0).then_some(())
+    })
+    .await;
+    assert_eq!(standalone.interrupt().await.code, 0);
+}
+
+#[tokio::test]
 async fn a_failing_dag_exits_with_one_and_says_how_to_read_its_log() {
     let slack = MockServer::start().await;
     Mock::given(method("POST"))

@@ -3,7 +3,8 @@
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test binary uses its own part of this harness"
+    clippy::unwrap_used,
+    reason = "each test binary uses its own part of this harness, and a test ends with a panic"
 )]
 
 pub mod services;
