@@ -166,6 +166,17 @@ impl Cluster {
         text.lines().next()?.trim().parse().ok()
     }
 
+    /// The socket's own lock names the same process, which may be dead and not yet taken notice of by its parent.
+    fn socket_lock(&self) -> Option<PathBuf> {
+        let text = std::fs::read_to_string(self.pid_file()).ok()?;
+        let mut lines = text.lines().skip(3);
+        let (port, folder) = (lines.next()?, lines.next()?);
+        let lock = Path::new(folder).join(format!(".s.PGSQL.{port}.lock"));
+        // Its second line names the server's folder: another server's lock is left alone.
+        let owner = std::fs::read_to_string(&lock).ok()?;
+        (owner.lines().nth(1)? == self.folder.to_string_lossy()).then_some(lock)
+    }
+
     fn pid_file(&self) -> PathBuf {
         self.folder.join("postmaster.pid")
     }
@@ -178,6 +189,9 @@ impl Cluster {
         // The server refuses to start when the file names any living process, even one that is no server.
         // We hold the folder's lock, so nobody else is about to start one.
         if self.running_pid().is_none() {
+            if let Some(lock) = self.socket_lock() {
+                let _ = std::fs::remove_file(lock);
+            }
             let _ = std::fs::remove_file(self.pid_file());
         }
         let begun = Instant::now();
