@@ -500,6 +500,8 @@ async fn replaced_tables_are_kept_up_to_the_number_asked_for() {
         .column("select relname from pg_class where relkind = 'r' and relname ~ '^t__[0-9]{8}T[0-9]{9}$' order by 1")
         .await;
     assert_eq!(kept.len(), 2, "{kept:?}");
+    let to_be_dropped = "select count(*) from analytics.dagctl_build where staging is not null";
+    assert_eq!(warehouse.text(to_be_dropped).await, "0");
     assert_eq!(
         warehouse
             .text(&format!("select x from analytics.\"{}\"", kept[0]))
