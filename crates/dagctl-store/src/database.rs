@@ -105,7 +105,7 @@ impl Store {
             .log_slow_statements(tracing::log::LevelFilter::Off, Duration::from_secs(1));
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
-            .acquire_timeout(Duration::from_secs(10))
+            .acquire_timeout(Duration::from_secs(5))
             // sqlx 0.9 can give a connection back inside an open transaction when a future is dropped while it
             // begins one; whoever borrows it next would work inside that transaction.
             .after_release(|connection, _| {
