@@ -1,6 +1,8 @@
 //! The flush is a shortcut for one row of the core's truth table: random DAGs with random outcomes go through the
 //! flush, through looks alone, and through two workers at once, and must end alike.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up ends it")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
