@@ -1,6 +1,6 @@
 //! Runs the real binary, each test in a home, a data folder and a dags folder of its own.
 
-#![allow(
+#![expect(
     dead_code,
     unreachable_pub,
     clippy::unwrap_used,
