@@ -25,6 +25,9 @@ const RUNS_A_LOOK: usize = 100;
 /// How often the partitions of the coming weeks are made sure of.
 const PREPARE: Duration = Duration::from_secs(12 * 3600);
 
+/// How long a DAG that could not be scheduled is left alone.
+const AFTER_A_FAILURE: Duration = Duration::from_secs(10);
+
 /// Makes the runs that timetables owe.
 pub struct Scheduler {
     engine: Engine,
@@ -126,7 +129,10 @@ impl Service for Scheduler {
                     Ok(all) => made_all &= all,
                     // One DAG that cannot be scheduled leaves the others alone.
                     Err(error) => {
-                        warn!(dag.id = %known.dag_id, "Could not schedule `{}`: {error:#}", known.dag_id)
+                        warn!(dag.id = %known.dag_id, "Could not schedule `{}`: {error:#}", known.dag_id);
+                        store
+                            .put_off_schedule(known.dag_key, AFTER_A_FAILURE)
+                            .await?;
                     }
                 }
             }

@@ -353,6 +353,23 @@ impl Store {
         Ok((now, keys.into_iter().map(DagKey).collect()))
     }
 
+    /// Puts off the look at a DAG that could not be scheduled, so that it is not tried again and again at once.
+    pub async fn put_off_schedule(
+        &self,
+        dag: DagKey,
+        pause: std::time::Duration,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update dag set next_due_at = clock_timestamp() + make_interval(secs => $2)
+            where dag_key = $1 and next_due_at <= clock_timestamp()",
+            dag.get(),
+            pause.as_secs_f64()
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(())
+    }
+
     /// How long until the next DAG is due.
     pub async fn next_due(&self) -> Result<Option<std::time::Duration>, StoreError> {
         let seconds = sqlx::query_scalar!(
@@ -380,8 +397,10 @@ impl Store {
         step: &ScheduleStep,
     ) -> Result<Option<(usize, i64)>, StoreError> {
         let mut tx = self.begin().await?;
+        // It only moves forward, but for the first look: that one begins where the schedule does, which may be long ago.
         let moved = sqlx::query!(
-            "update dag set watermark = greatest(watermark, $3), watermark_reset = null, next_due_at = $4
+            "update dag set watermark = case when watermark_reset = 'n' then $3 else greatest(watermark, $3) end,
+                watermark_reset = null, next_due_at = $4
             where dag_key = $1 and watermark = $2 and not is_paused",
             step.dag_key.get(),
             step.old_watermark.to_sqlx(),

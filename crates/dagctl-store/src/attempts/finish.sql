@@ -21,11 +21,20 @@ with reported as (
         and (select count(*) from locked) > 0
     returning ready.dag_run_id, ready.task_index, ready.map_index, ready.attempt, ready.lost, ready.queued_at,
         ready.claimed_at, it.outputs
+), waiting as (
+    select b.dag_run_id, e.child, count(*)::smallint as settled
+    from given_back b
+    join locked l using (dag_run_id)
+    join dag_edge e on e.dag_version_id = l.dag_version_id and e.parent = b.task_index
+    group by 1, 2
 ), settled as (
     update task_instance as t
     set state = 's', attempt = b.attempt, lost = b.lost, worker_id = $6,
-        queued_at = b.queued_at, started_at = b.claimed_at, finished_at = clock_timestamp()
+        queued_at = b.queued_at, started_at = b.claimed_at, finished_at = clock_timestamp(),
+        -- A task that did not wait for all its upstream tasks may end in one batch with them.
+        pending = t.pending - coalesce(w.settled, 0::smallint)
     from given_back b
+    left join waiting w on (w.dag_run_id, w.child) = (b.dag_run_id, b.task_index)
     where (t.dag_run_id, t.task_index, t.map_index) = (b.dag_run_id, b.task_index, b.map_index) and t.state = 'n'
     returning t.dag_run_id, t.task_index, t.map_index
 ), kept_outputs as (
@@ -38,17 +47,12 @@ with reported as (
     update dag_run r set remaining = r.remaining - n.settled
     from total n where r.dag_run_id = n.dag_run_id
     returning r.dag_run_id, r.remaining
-), waiting as (
-    select s.dag_run_id, e.child, count(*)::smallint as settled
-    from settled s
-    join locked l using (dag_run_id)
-    join dag_edge e on e.dag_version_id = l.dag_version_id and e.parent = s.task_index
-    group by 1, 2
 ), child as materialized (
     select t.dag_run_id, t.task_index, t.map_index, w.settled, l.dag_version_id, l.is_limited or l.is_cancelled as by_look
     from locked l
     join waiting w using (dag_run_id)
     join task_instance t on t.dag_run_id = w.dag_run_id and t.task_index = w.child
+    where not exists (select from given_back b where (b.dag_run_id, b.task_index) = (w.dag_run_id, w.child))
     order by t.dag_run_id, t.task_index, t.map_index
     for update of t
 ), counted_down as (

@@ -1,7 +1,7 @@
 //! Carries out a plan: every write guarded by the state it expects, in one order of locks.
 
 use dagctl_core::ids::{AttemptKey, DagRunId, WorkerId};
-use dagctl_core::outcome::Outcome;
+use dagctl_core::outcome::{Failure, Outcome};
 use dagctl_core::run::{Action, Move, Standing, Why};
 use dagctl_core::state::{RunState, Verdict};
 use jiff::Timestamp;
@@ -76,9 +76,11 @@ impl Look {
         moves: &[&Move],
     ) -> Result<(), StoreError> {
         let (mut tasks, mut letters, mut reasons) = (vec![], vec![], vec![]);
+        let mut unstarted = vec![];
         for it in moves {
             if let Action::Settle { verdict, why } = &it.action {
                 tasks.push(it.task.get());
+                unstarted.push(unstarted_attempt(run, orders, it).map(|(attempt, _)| attempt));
                 letters.push(letter(verdict.letter()));
                 reasons.push(reason(why));
             }
@@ -110,7 +112,8 @@ impl Look {
                 .iter()
                 .map(|it| it.row.claimed_at.map(|it| it.to_sqlx()))
                 .collect::<Vec<_>>() as _,
-            orders.worker.map(WorkerId::get)
+            orders.worker.map(WorkerId::get),
+            &unstarted as _
         )
         .fetch_all(&mut *self.tx)
         .await?;
@@ -189,23 +192,7 @@ impl Look {
         for it in moves {
             if let Some(ended) = orders.ended.get(&it.task) {
                 rows.push_ended(ended);
-            } else if let (
-                Action::Settle {
-                    why: Why::Failure(failure),
-                    ..
-                },
-                Some(facts),
-            ) = (
-                &it.action,
-                usize::try_from(it.task.get())
-                    .ok()
-                    .and_then(|at| run.facts.tasks.get(at)),
-            ) {
-                // It failed without running: cancelled in the queue, or given up after losing its worker.
-                let attempt = match facts.standing {
-                    Standing::UpForRetry | Standing::RetryDue => facts.attempt.saturating_add(1),
-                    _ => facts.attempt,
-                };
+            } else if let Some((attempt, failure)) = unstarted_attempt(run, orders, it) {
                 rows.push(
                     it.task.get(),
                     attempt,
@@ -378,6 +365,36 @@ impl Look {
         .await?;
         Ok(ended.is_some())
     }
+}
+
+/// The attempt that a task failed in without running it: cancelled in the queue or before its next try, or given up
+/// after losing its worker.
+fn unstarted_attempt<'a>(
+    run: &LockedRun,
+    orders: &Orders<'_>,
+    it: &'a Move,
+) -> Option<(i16, &'a Failure)> {
+    let Action::Settle {
+        why: Why::Failure(failure),
+        ..
+    } = &it.action
+    else {
+        return None;
+    };
+    if orders.ended.contains_key(&it.task) {
+        return None;
+    }
+    let facts = run.facts.tasks.get(usize::try_from(it.task.get()).ok()?)?;
+    let attempt = match facts.standing {
+        Standing::UpForRetry | Standing::RetryDue => facts.attempt.saturating_add(1),
+        Standing::Waiting
+        | Standing::Queued
+        | Standing::Running
+        | Standing::Ended(_)
+        | Standing::LostTooOften
+        | Standing::Settled(_) => facts.attempt,
+    };
+    Some((attempt, failure))
 }
 
 #[derive(Default)]

@@ -1,14 +1,15 @@
 -- Settles task instances of one run, each only if it has not settled, and counts down what waits for them.
 -- The run's row is locked by the caller. Gives back how many settled.
 with planned as (
-    select * from unnest($2::int[], $3::"char"[], $4::text[]) as it (task_index, verdict, reason)
+    select * from unnest($2::int[], $3::"char"[], $4::text[], $11::smallint[])
+        as it (task_index, verdict, reason, unstarted)
 ), ended as (
     select * from unnest($5::int[], $6::smallint[], $7::smallint[], $8::timestamptz[], $9::timestamptz[])
         as it (task_index, attempt, lost, queued_at, claimed_at)
 ), settled as (
     update task_instance t
     set state = p.verdict, reason = p.reason, finished_at = clock_timestamp(),
-        attempt = coalesce(e.attempt, t.attempt),
+        attempt = coalesce(e.attempt, p.unstarted, t.attempt),
         lost = coalesce(e.lost, t.lost),
         tries = t.tries + case when p.verdict = 'f' and e.attempt is not null then 1 else 0 end,
         worker_id = case when e.attempt is not null then $10 else t.worker_id end,
