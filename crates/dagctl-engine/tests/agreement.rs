@@ -67,6 +67,12 @@ impl Case {
             "dag_id: {dag_id}\nmax_active_tasks: {}\nmax_active_runs: 16\ntasks:\n",
             self.max_active_tasks
         );
+        // A retry that falls due beside a cancel happens before or after it, and either is right.
+        let retry_delay = if self.cancel_after.is_some() {
+            "1h"
+        } else {
+            "0s"
+        };
         for (at, node) in self.nodes.iter().enumerate() {
             let rule = [
                 "all_success",
@@ -81,7 +87,7 @@ impl Case {
                 .map(|it| format!("t{it}"))
                 .collect();
             text.push_str(&format!(
-                "  t{at}:\n    operator: empty\n    trigger_rule: {rule}\n    retries: {}\n    retry_delay: 0s\n",
+                "  t{at}:\n    operator: empty\n    trigger_rule: {rule}\n    retries: {}\n    retry_delay: {retry_delay}\n",
                 node.retries
             ));
             if !upstream.is_empty() {

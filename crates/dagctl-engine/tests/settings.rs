@@ -13,7 +13,8 @@ use dagctl_store::vault::Vault;
 use dagctl_testkit::TestDatabase;
 
 fn settings(database: &TestDatabase, environment: &[(&str, &str)]) -> Settings {
-    let demo = Connection::parse("redshift_dev_db", "postgres://demo@socket/warehouse").expect("this is a URI");
+    let demo = Connection::parse("redshift_dev_db", "postgres://demo@socket/warehouse")
+        .expect("this is a URI");
     Settings::new(SettingsOptions {
         store: Store::from_pool(database.pool.clone()),
         vault: Vault::new(&[1; 32]),

@@ -1,0 +1,20 @@
+//! What dagctl promises of runs, proved against a real database, real processes and real HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test's own trouble is a panic")]
+
+mod cancel;
+mod database;
+mod drain;
+mod fences;
+mod limits;
+mod notices;
+mod outputs;
+mod quarantine;
+mod retries;
+mod schedule;
+mod syncer;
+mod takeover;
+mod trigger;
+
+mod slack;
+mod support;
