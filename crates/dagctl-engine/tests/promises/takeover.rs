@@ -25,8 +25,8 @@ async fn a_silent_workers_task_is_taken_over_as_a_new_attempt_that_costs_no_retr
         .await;
     let history = bench.history().await;
     assert_eq!(history.len(), 1);
-    let says = format!("1 l lost_worker: worker played lost, its lease ended ");
-    assert!(history[0].starts_with(&says), "{history:?}");
+    let says = "1 l lost_worker: worker played lost, its lease ended ";
+    assert!(history[0].starts_with(says), "{history:?}");
     let started: bool = bench
         .value("select started_at is not null and worker_id is not null from attempt")
         .await;
