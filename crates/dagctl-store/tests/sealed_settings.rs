@@ -18,7 +18,10 @@ fn put<'a>(name: &'a str, value: &'a str) -> VariablePut<'a> {
 }
 
 async fn values(store: &Store, vault: &Vault) -> Vec<Result<String, VaultError>> {
-    let rows = store.variables(vault).await.expect("the variables are read");
+    let rows = store
+        .variables(vault)
+        .await
+        .expect("the variables are read");
     rows.into_iter().map(|it| it.value).collect()
 }
 
