@@ -3,6 +3,8 @@
 use crate::diagnostic::Code;
 use crate::sources::{FileId, Place, Session};
 
+mod indentation;
+
 pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saphyr::Error) {
     let text = session.sources.text(file);
     let at = error.location().map_or(0, |it| {
@@ -38,13 +40,22 @@ pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saph
         report_unquoted_template(session, place);
     } else {
         let is_second = said.contains("multiple YAML documents");
+        let starred = unquoted_star(&line[at - line_start..]);
         let message = if is_second {
             "a second YAML document starts here".to_owned()
+        } else if starred.is_some() {
+            "a text that starts with `*` needs quotes".to_owned()
         } else {
             format!("not YAML: {said}")
         };
+        let misplaced = indentation::hint(text, at, &said);
         let diagnostic = session.report(Code::Syntax, place, message);
-        if found == Some('@') {
+        if let Some(value) = starred {
+            diagnostic.label("YAML takes `*` for an alias");
+            diagnostic.hint(format!("quote it: `\"{value}\"`"));
+        } else if let Some(hint) = misplaced {
+            diagnostic.hint(hint);
+        } else if found == Some('@') {
             let value: String = line[at - line_start..]
                 .split(" #")
                 .next()
@@ -99,6 +110,18 @@ fn report_unquoted_template(session: &mut Session<'_>, place: Place) {
         } else {
             format!("quote it: `\"{value}\"`")
         });
+}
+
+/// A value such as `* 2 * * *`, which cannot be an alias: that is one word of letters after its `*`.
+fn unquoted_star(rest: &str) -> Option<&str> {
+    let value = rest.split(" #").next().unwrap_or_default();
+    let value = value.trim().trim_end_matches([']', '}']).trim_end();
+    let name = value.strip_prefix('*')?;
+    let is_alias = !name.is_empty()
+        && name
+            .chars()
+            .all(|it| it.is_alphanumeric() || matches!(it, '_' | '-'));
+    (!is_alias && !value.contains('"')).then_some(value)
 }
 
 /// Where a value of the line starts with `{{`.

@@ -24,3 +24,19 @@ fn problems(files: &[(&str, &str)]) -> String {
 fn of(text: &str) -> String {
     problems(&[("orders.yaml", text)])
 }
+
+/// Code, place and hint of each problem of one DAG file; the message where there is no hint.
+fn brief(text: &str) -> Vec<String> {
+    let texts = BTreeMap::from([("orders.yaml".to_owned(), text.to_owned())]);
+    let (_, diagnostics) = parse_version(&texts, "orders.yaml");
+    diagnostics
+        .iter()
+        .map(|it| {
+            let place = it
+                .span
+                .map_or_else(String::new, |it| format!("{}:{}", it.line, it.column));
+            let said = it.hint.as_ref().unwrap_or(&it.message);
+            format!("{} {place}: {said}", it.code)
+        })
+        .collect()
+}

@@ -1,6 +1,6 @@
 //! What is not YAML, or not the YAML that is taken.
 
-use super::of;
+use super::{brief, of};
 
 #[test]
 fn an_unquoted_preset_is_told_to_be_quoted() {
@@ -105,4 +105,51 @@ fn a_tag_and_a_second_document_are_refused() {
       | ^
     hint: one file holds one DAG: remove the `---`
     "#);
+}
+
+#[test]
+fn an_unquoted_cron_expression_is_told_to_be_quoted() {
+    insta::assert_snapshot!(of("schedule: * 2 * * *  # at night\ntasks: {}\n"), @r#"
+    error[D001]: a text that starts with `*` needs quotes
+     --> orders.yaml:1:11
+      |
+    1 | schedule: * 2 * * *  # at night
+      |           ^ YAML takes `*` for an alias
+    hint: quote it: `"* 2 * * *"`
+    "#);
+    let step = brief("schedule: */5 * * * *\ntasks: {}\n");
+    assert!(step[0].ends_with("quote it: `\"*/5 * * * *\"`"), "{step:?}");
+    let listed = brief("schedule:\n  - * * * * *\ntasks: {}\n");
+    assert!(
+        listed[0].ends_with("quote it: `\"* * * * *\"`"),
+        "{listed:?}"
+    );
+    let alias = brief("schedule: *nightly\ntasks: {}\n");
+    assert!(
+        alias[0].contains("an anchor (`&name`) must stand"),
+        "{alias:?}"
+    );
+}
+
+#[test]
+fn a_key_between_two_depths_is_told_which_it_may_have() {
+    for (text, hint) in [
+        (
+            "tasks:\n  a:\n    operator: shell\n   command: echo\n",
+            "4:4: `command` is indented by 3 spaces, which fits neither level: \
+             use 4 to stand beside `operator`, or 2 beside `a`",
+        ),
+        (
+            "tasks:\n  a:\n    operator: shell\n     command: echo\n",
+            "4:13: `command` is indented by 5 spaces, deeper than `operator`, which has a value already: \
+             use 4 to stand beside it",
+        ),
+        (
+            "dag_id: x\n tasks:\n  a: {operator: empty}\n",
+            "2:7: `tasks` is indented by 1 space, deeper than `dag_id`, which has a value already: \
+             use 0 to stand beside it",
+        ),
+    ] {
+        assert_eq!(brief(text), [format!("D001 {hint}")]);
+    }
 }
