@@ -37,6 +37,7 @@ impl Reaper {
             info!("Put back {released} tasks of lost workers");
             self.engine.hint_ready().await;
         }
+        store.end_set_aside().await?;
         for run in store.runs_to_look_at().await? {
             if let Err(error) = self.engine.advance(run).await {
                 warn!(run.id = %run, "Could not look at run {run}: {error:#}");

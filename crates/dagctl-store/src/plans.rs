@@ -115,6 +115,29 @@ impl Store {
         Ok(set_aside.unwrap_or(false))
     }
 
+    /// Ends runs that were set aside and that somebody asked to stop: no look can, so their open tasks are skipped and
+    /// nobody is told. Attempts under way are waited for. Gives back how many runs that was.
+    pub async fn end_set_aside(&self) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            "with run as (
+                update dag_run r set state = 'f', finished_at = clock_timestamp(), remaining = 0
+                where state = 'r' and cancel_requested_at is not null and look_error is not null
+                    and not exists (select from ready q where q.dag_run_id = r.dag_run_id)
+                returning dag_run_id, dag_key, finished_at
+            ), skipped as (
+                update task_instance t set state = 'k', reason = 'cancelled', finished_at = clock_timestamp()
+                from run r where t.dag_run_id = r.dag_run_id and t.state = 'n'
+            ), timers as (
+                delete from timer t using run r where t.dag_run_id = r.dag_run_id
+            )
+            update dag d set last_dag_run_id = r.dag_run_id, last_state = 'f', last_at = r.finished_at
+            from run r where d.dag_key = r.dag_key"
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected())
+    }
+
     /// Runs in which something is left to decide: asked to stop, or with a task that keeps losing its worker.
     pub async fn runs_to_look_at(&self) -> Result<Vec<DagRunId>, StoreError> {
         let rows = sqlx::query_scalar!(

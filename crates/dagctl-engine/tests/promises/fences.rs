@@ -1,9 +1,14 @@
 //! A result is recorded once, by who holds the attempt, and never goes backwards.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use dagctl_core::ids::TaskIndex;
 use dagctl_core::outcome::Outcome;
+use dagctl_core::run::{Action, Move, Why};
+use dagctl_core::state::Verdict;
 use dagctl_engine::flush::{OnSuccess, Report};
+use dagctl_store::plans::Orders;
 use sqlx::Connection as _;
 
 use crate::support::{Bench, refused, report};
@@ -248,4 +253,36 @@ tasks:
         .await;
     assert_eq!(pending, 0);
     bench.until_all_ended().await;
+}
+
+#[tokio::test]
+async fn a_plan_that_is_carried_out_twice_settles_each_task_once() {
+    let bench = Bench::new().await;
+    bench.dag(TWO_TASKS).await;
+    let run = bench.trigger("two").await;
+    let mut look = bench.store.look().await.unwrap();
+    let locked = look.run(run).await.unwrap().unwrap();
+    let moves = [Move {
+        task: TaskIndex(1),
+        action: Action::Settle {
+            verdict: Verdict::Skipped,
+            why: Why::Reason("cancelled"),
+        },
+    }];
+    let orders = Orders {
+        moves: &moves,
+        ends: None,
+        ended: &BTreeMap::new(),
+        worker: None,
+        notices: &[],
+    };
+    for _ in 0..2 {
+        look.apply(&locked, &orders).await.unwrap();
+    }
+    look.commit().await.unwrap();
+    assert_eq!(bench.states().await, "first=n second=k");
+    assert_eq!(
+        bench.count("select remaining::bigint from dag_run").await,
+        1
+    );
 }

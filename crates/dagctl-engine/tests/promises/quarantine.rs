@@ -2,6 +2,8 @@
 
 use dagctl_core::outcome::Outcome;
 use dagctl_core::state::RunState;
+use dagctl_engine::reaper::Reaper;
+use dagctl_engine::reconcile::Service as _;
 
 use crate::support::{Bench, Working, refused, report};
 
@@ -54,10 +56,7 @@ async fn a_run_whose_version_became_unreadable_is_set_aside_and_the_others_end()
         "{history:?}"
     );
     // Passes go on without it.
-    let mut reaper = dagctl_engine::reaper::Reaper::new(fresh.clone());
-    dagctl_engine::reconcile::Service::pass(&mut reaper)
-        .await
-        .unwrap();
+    Reaper::new(fresh.clone()).pass().await.unwrap();
     worker.drain().await;
 
     // Once its version can be read again, the next look takes it up where it stopped.
@@ -79,6 +78,32 @@ async fn a_run_whose_version_became_unreadable_is_set_aside_and_the_others_end()
             .await,
         0
     );
+}
+
+#[tokio::test]
+async fn a_run_that_was_set_aside_can_still_be_cancelled() {
+    let bench = Bench::new().await;
+    bench.dag(BAD).await;
+    let bad = bench.trigger("bad").await;
+    bench.execute(BREAK).await;
+    let fresh = bench.another(|_| ()).await;
+    for _ in 0..3 {
+        fresh.advance(bad).await.unwrap_err();
+    }
+    assert_eq!(bench.count("select count(*) from ready").await, 0);
+    let mut reaper = Reaper::new(fresh.clone());
+    reaper.pass().await.unwrap();
+    assert_eq!(
+        bench.store.run_state(bad).await.unwrap(),
+        Some(RunState::Running)
+    );
+    assert!(fresh.request_cancel(bad, "lee").await.unwrap());
+    reaper.pass().await.unwrap();
+    assert_eq!(
+        bench.store.run_state(bad).await.unwrap(),
+        Some(RunState::Failed)
+    );
+    assert_eq!(bench.states().await, "a=k b=k");
 }
 
 #[tokio::test]

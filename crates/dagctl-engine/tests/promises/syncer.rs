@@ -7,7 +7,7 @@ use dagctl_core::state::RunState;
 use dagctl_engine::reconcile::Service as _;
 use dagctl_engine::scheduler::Scheduler;
 use dagctl_engine::services::keep_schedules;
-use dagctl_engine::syncer::Syncer;
+use dagctl_engine::syncer::{Change, News, Syncer};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::Bench;
@@ -206,6 +206,35 @@ tasks:
             .await,
         ["build.mau", "build.nps"]
     );
+}
+
+#[tokio::test]
+async fn whatever_changed_is_told_once() {
+    let bench = Bench::new().await;
+    let mut syncer = Syncer::new(bench.engine.clone());
+    let (sender, mut news) = tokio::sync::mpsc::unbounded_channel();
+    syncer.tell(sender);
+    let broken = ONE.replace("depends_on: a", "depends_on: nobody");
+    let mut told = vec![];
+    for text in [ONE, ONE, &broken, &broken, ONE, &ONE.replace("b:", "c:")] {
+        bench.write("orders.yaml", text);
+        let synced = syncer.sync().await.unwrap();
+        assert_eq!(synced.stale.len(), synced.errors);
+        while let Ok(news) = news.try_recv() {
+            told.push(match news {
+                News::Problem(it) => it.message,
+                News::Active { dag_id, change } => match change {
+                    Change::New => format!("{dag_id} is new"),
+                    Change::Changed => format!("{dag_id} changed"),
+                    Change::Mended => format!("{dag_id} is mended"),
+                },
+            });
+        }
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told[0], "orders is new");
+    assert!(told[1].contains("nobody"), "{told:?}");
+    assert_eq!(told[2..], ["orders is mended", "orders changed"]);
 }
 
 #[tokio::test]
