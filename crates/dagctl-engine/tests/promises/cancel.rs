@@ -101,6 +101,29 @@ tasks:
 }
 
 #[tokio::test]
+async fn an_attempt_that_fails_by_itself_after_the_cancel_is_not_tried_again() {
+    let bench = Bench::new().await;
+    bench
+        .dag("dag_id: one\ntasks:\n  only: {operator: empty, retries: 3, retry_delay: 0s}\n")
+        .await;
+    let run = bench.trigger("one").await;
+    let worker = bench.worker().await;
+    let claim = bench.claim(worker).await;
+    assert!(bench.engine.request_cancel(run, "lee").await.unwrap());
+    assert_eq!(
+        bench.store.run_state(run).await.unwrap(),
+        Some(RunState::Running)
+    );
+    bench.flush(worker, claim.key, refused("no route")).await;
+    assert_eq!(
+        bench.store.run_state(run).await.unwrap(),
+        Some(RunState::Failed)
+    );
+    assert_eq!(bench.history().await, ["1 f connect: no route"]);
+    assert_eq!(bench.count("select count(*) from timer").await, 0);
+}
+
+#[tokio::test]
 async fn running_shell_http_and_sql_tasks_are_stopped_for_real() {
     let api = MockServer::start().await;
     Mock::given(any())

@@ -79,10 +79,7 @@ async fn a_dropped_request_never_leaves_an_open_transaction_in_the_pool() {
                 .unwrap()
                 .is_some()
         );
-        let stuck = "select count(*) from pg_stat_activity where application_name = 'small pool'
-            and state = 'idle in transaction'";
         bench.until("select not exists (select from pg_stat_activity where application_name = 'small pool' and state <> 'idle' and datname = current_database())").await;
-        assert_eq!(bench.count(stuck).await, 0);
     }
 }
 

@@ -25,6 +25,10 @@ tasks:
   t7: {operator: empty}
   t8: {operator: empty, depends_on: [t0, t5]}
   t9: {operator: empty, depends_on: [t1, t6], pool: narrow}
+  t10: {operator: empty, depends_on: t5}
+  t11: {operator: empty, depends_on: t5}
+  t12: {operator: empty, depends_on: t5}
+  t13: {operator: empty, depends_on: t5}
 ";
 
 const SAMPLE: &str = "
