@@ -10,6 +10,7 @@ use dagctl_dagfile::{Diagnostic, FolderLoad, LoadedDag, Loader, Severity};
 use dagctl_store::dags::{KnownDag, NewProblem, NewVersion};
 use notify::{RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -24,6 +25,34 @@ pub struct Syncer {
     engine: Engine,
     loader: Option<Loader>,
     problems: Option<Vec<NewProblem>>,
+    news: Option<UnboundedSender<News>>,
+    told: BTreeSet<String>,
+    broken: BTreeSet<String>,
+}
+
+/// Something about the dags folder that was not so at the look before.
+#[derive(Debug, Clone, PartialEq)]
+pub enum News {
+    /// A file has something wrong with it.
+    Problem(Diagnostic),
+    /// A DAG's file is good.
+    Active {
+        /// The DAG's name.
+        dag_id: String,
+        /// What became of its file.
+        change: Change,
+    },
+}
+
+/// How a DAG came to its good file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nobody knew it before.
+    New,
+    /// It has another text than before.
+    Changed,
+    /// It had an error, and has again the text that was active all along.
+    Mended,
 }
 
 /// What a pass found, for whoever wants to tell people.
@@ -33,6 +62,8 @@ pub struct Synced {
     pub dags: Vec<String>,
     /// Errors in the folder.
     pub errors: usize,
+    /// DAGs that go on with their last good version, because their file has an error.
+    pub stale: Vec<String>,
 }
 
 impl Syncer {
@@ -43,7 +74,15 @@ impl Syncer {
             engine,
             loader: Some(loader),
             problems: None,
+            news: None,
+            told: BTreeSet::new(),
+            broken: BTreeSet::new(),
         }
+    }
+
+    /// Tells `news` of whatever the next looks find changed.
+    pub fn tell(&mut self, news: UnboundedSender<News>) {
+        self.news = Some(news);
     }
 
     /// Reads the folder and stores what changed.
@@ -65,11 +104,19 @@ impl Syncer {
         let mut changed = false;
         let mut synced = Synced::default();
         for (dag_id, loaded) in chosen(&load, &known) {
-            if self
-                .store_version(loaded, known.get(dag_id).copied(), commit.as_deref())
-                .await?
-            {
-                changed = true;
+            let before = known.get(dag_id).copied();
+            let is_stored = self
+                .store_version(loaded, before, commit.as_deref())
+                .await?;
+            changed |= is_stored;
+            let change = match (is_stored, before) {
+                (true, None) => Some(Change::New),
+                (true, Some(_)) => Some(Change::Changed),
+                (false, _) => self.broken.contains(&loaded.file).then_some(Change::Mended),
+            };
+            if let Some(change) = change {
+                let dag_id = dag_id.to_owned();
+                self.send(News::Active { dag_id, change });
             }
             synced.dags.push(dag_id.to_owned());
         }
@@ -78,6 +125,8 @@ impl Syncer {
             .mark_missing(&present(&load, &known))
             .await?;
         synced.errors = load.diagnostics.iter().filter(|it| it.is_error()).count();
+        synced.stale = stale(&load, &known);
+        self.tell_problems(&load);
         self.store_problems(&load).await?;
         if changed {
             self.engine.wake().schedule.notify_one();
@@ -113,6 +162,27 @@ impl Syncer {
         Ok(true)
     }
 
+    /// Tells each problem once, for as long as it stays the same.
+    fn tell_problems(&mut self, load: &FolderLoad) {
+        let mut told = BTreeSet::new();
+        for diagnostic in &load.diagnostics {
+            let text = diagnostic.to_string();
+            if !self.told.contains(&text) {
+                self.send(News::Problem(diagnostic.clone()));
+            }
+            told.insert(text);
+        }
+        self.told = told;
+        self.broken = broken(load).into_iter().map(str::to_owned).collect();
+    }
+
+    fn send(&self, news: News) {
+        if let Some(sender) = &self.news {
+            // Whoever stopped listening has heard enough.
+            let _ = sender.send(news);
+        }
+    }
+
     async fn store_problems(&mut self, load: &FolderLoad) -> anyhow::Result<()> {
         let problems: Vec<NewProblem> = load
             .diagnostics
@@ -134,7 +204,8 @@ impl Service for Syncer {
 
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
         if self.loader.is_none() {
-            *self = Self::new(self.engine.clone());
+            self.loader = Some(Loader::new(self.engine.config().dags_folder.clone()));
+            self.problems = None;
         }
         self.sync().await?;
         Ok(None)
@@ -167,17 +238,31 @@ fn chosen<'a>(
 fn present(load: &FolderLoad, known: &BTreeMap<&str, &KnownDag>) -> Vec<String> {
     let files: BTreeSet<&str> = load.dags.iter().map(|it| it.file.as_str()).collect();
     let by_name = load.dags.iter().map(|it| it.dag_id.clone());
-    let broken: BTreeSet<&str> = load
-        .dags
-        .iter()
-        .filter(|it| it.dag.is_none())
-        .map(|it| it.file.as_str())
-        .collect();
+    let broken = broken(load);
     let by_file = known
         .values()
         .filter(|it| files.contains(it.file.as_str()) && broken.contains(it.file.as_str()))
         .map(|it| it.dag_id.to_string());
     by_name.chain(by_file).collect()
+}
+
+/// Files of DAGs that cannot be used as they are.
+fn broken(load: &FolderLoad) -> BTreeSet<&str> {
+    load.dags
+        .iter()
+        .filter(|it| it.dag.is_none())
+        .map(|it| it.file.as_str())
+        .collect()
+}
+
+/// DAGs that go on with their last good version.
+fn stale(load: &FolderLoad, known: &BTreeMap<&str, &KnownDag>) -> Vec<String> {
+    let broken = broken(load);
+    known
+        .values()
+        .filter(|it| it.active_version_id.is_some() && broken.contains(it.file.as_str()))
+        .map(|it| it.dag_id.to_string())
+        .collect()
 }
 
 fn problem(it: &Diagnostic, load: &FolderLoad) -> NewProblem {
