@@ -161,6 +161,10 @@ codes! {
     DuplicateDag = "D030" Error,
     /// A folder without any DAG.
     NoDags = "D031" Warning,
+    /// A `:name` in SQL that `parameters` has no value for.
+    UnboundParameter = "D032" Error,
+    /// A value in `parameters` that the SQL does not name.
+    UnusedParameter = "D033" Warning,
 }
 
 impl Code {

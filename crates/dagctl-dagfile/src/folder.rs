@@ -62,6 +62,8 @@ struct Cached {
     asked: Asked,
     /// The text behind each path that was asked for.
     texts: Vec<(String, Option<Arc<str>>)>,
+    /// Which of those paths were hidden, and by what.
+    hidden: Vec<IgnoredFile>,
     shape: Shape,
     loaded: LoadedDag,
 }
@@ -112,14 +114,15 @@ impl Loader {
         let sources = Sources::new(
             texts.iter().map(|(path, text)| (*path, &**text)),
             &self.shown,
-        );
+        )
+        .hiding(&found.ignored);
         let mut old = std::mem::take(&mut self.parses);
         self.parses = with_room(|| {
             let candidates = found.files.iter().filter(|(path, _)| is_candidate(path));
             candidates
                 .map(|(path, content)| {
                     let cached = match old.remove(path) {
-                        Some(it) if it.holds(&texts) => it,
+                        Some(it) if it.holds(&sources, &texts) => it,
                         Some(_) | None => read(&sources, &texts, path, content),
                     };
                     (path.clone(), cached)
@@ -176,7 +179,7 @@ impl Loader {
 }
 
 impl Cached {
-    fn holds(&self, texts: &BTreeMap<&str, Arc<str>>) -> bool {
+    fn holds(&self, sources: &Sources<'_>, texts: &BTreeMap<&str, Arc<str>>) -> bool {
         let same_texts =
             self.texts
                 .iter()
@@ -186,11 +189,17 @@ impl Cached {
                     (Some(_), None) | (None, Some(_)) => false,
                 });
         same_texts
+            && hidden(sources, &self.asked).eq(&self.hidden)
             && self.asked.globs.iter().all(|(glob, old)| {
                 let new = texts.keys().filter(|path| glob.matches(path));
                 new.eq(old.iter())
             })
     }
+}
+
+/// What is hidden of that which was asked for.
+fn hidden<'s>(sources: &'s Sources<'_>, asked: &'s Asked) -> impl Iterator<Item = &'s IgnoredFile> {
+    asked.paths.iter().filter_map(|it| sources.hidden(it))
 }
 
 /// A YAML file that may be a DAG.
@@ -226,6 +235,7 @@ fn read(
         .collect();
     let hash = hash(&files);
     Cached {
+        hidden: hidden(sources, &parsed.asked).cloned().collect(),
         asked: parsed.asked,
         texts: seen,
         shape: parsed.shape,

@@ -117,9 +117,10 @@ fn report_field(session: &mut Session<'_>, entry: &Entry, level: Level, verdict:
                 entry.key_place,
                 format!("unknown field `{key}`"),
             );
-            if let Some(hint) = hint {
-                diagnostic.hint(hint);
-            }
+            match hint {
+                Some(hint) => diagnostic.hint(hint),
+                None => diagnostic.note(format!("the fields here are {}", level.some())),
+            };
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::parse::Draft;
 use crate::sources::Session;
 use crate::text::Text;
 
+pub(crate) use self::sql::without_values;
+
 /// A text to be looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {

@@ -15,12 +15,14 @@ use crate::vocabulary::{Level, Verdict};
 use crate::yaml::{self, Node, Yaml};
 use dagctl_core::nearest::nearest;
 
+mod binds;
 mod callback;
 mod check;
 mod date;
 mod defaults;
 mod expansion;
 mod graph;
+mod indentation;
 mod operator;
 mod params;
 mod schedule;

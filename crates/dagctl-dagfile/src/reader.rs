@@ -95,7 +95,7 @@ impl Session<'_> {
             Yaml::Broken | Yaml::Null | Yaml::List(_) | Yaml::Map(_) => None,
         };
         let Some(number) = number else {
-            self.wrong_type(node, field, "a whole number");
+            self.not_a_number(node, field, "a whole number");
             return None;
         };
         let fits = (number >= least)
@@ -129,8 +129,32 @@ impl Session<'_> {
                 }
             }
         }
-        self.wrong_type(node, field, "a number");
+        self.not_a_number(node, field, "a number");
         None
+    }
+
+    fn not_a_number(&mut self, node: &Node, field: &str, wanted: &str) {
+        self.wrong_type(node, field, wanted);
+        let Yaml::Scalar(it) = &node.value else {
+            return;
+        };
+        let text = it.text.trim().to_ascii_lowercase();
+        let words = [
+            "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+        ];
+        let hint = if text.parse::<f64>().is_ok() {
+            (it.kind == ScalarKind::Text)
+                .then(|| format!("leave out the quotes: `{field}: {text}`"))
+        } else if let Some(number) = words.iter().position(|it| *it == text) {
+            Some(format!("write it in digits: `{field}: {number}`"))
+        } else {
+            Some(format!("write it in digits, such as `{field}: 2`"))
+        };
+        let message = format!("`{field}` must be {wanted}, not {}", node.kind());
+        // The same problem again, so this adds to it.
+        if let Some(hint) = hint {
+            self.report(Code::WrongType, node.place, message).hint(hint);
+        }
     }
 
     pub(crate) fn duration(&mut self, node: &Node, field: &str) -> Option<Duration> {
@@ -261,10 +285,16 @@ impl Session<'_> {
 
     /// Complains that `field` is missing from what stands at `place`.
     pub(crate) fn missing(&mut self, place: Place, what: &str, field: &str) {
-        self.report(
+        let diagnostic = self.report(
             Code::MissingField,
             place,
             format!("{what} needs the field `{field}`"),
         );
+        if field == "conn_id" {
+            diagnostic.hint(
+                "add `conn_id:` with the name of a connection, here or under `default_args`; \
+                 `dagctl connections list` shows which there are",
+            );
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::diagnostic::{Code, Diagnostic};
 use crate::glob::Glob;
+use crate::ignore::IgnoredFile;
 use crate::lint::Job;
 use crate::yaml::{self, Node};
 use dagctl_core::nearest::nearest;
@@ -13,6 +14,7 @@ use dagctl_core::nearest::nearest;
 /// Every file of the dags folder in memory, by path relative to it. Files that are neither YAML nor SQL have no text.
 pub(crate) struct Sources<'a> {
     files: Vec<(&'a str, &'a str)>,
+    hidden: HashMap<&'a str, &'a IgnoredFile>,
     shown: String,
 }
 
@@ -49,8 +51,21 @@ impl<'a> Sources<'a> {
         let files: BTreeMap<_, _> = files.into_iter().collect();
         Self {
             files: files.into_iter().collect(),
+            hidden: HashMap::new(),
             shown: shown.to_owned(),
         }
+    }
+
+    /// Adds what a `.dagignore` hides, so that nobody looks for it in vain.
+    #[must_use]
+    pub(crate) fn hiding(self, ignored: &'a [IgnoredFile]) -> Self {
+        let hidden = ignored.iter().map(|it| (it.path.as_str(), it)).collect();
+        Self { hidden, ..self }
+    }
+
+    /// The line that hides a path.
+    pub(crate) fn hidden(&self, path: &str) -> Option<&'a IgnoredFile> {
+        self.hidden.get(path).copied()
     }
 
     fn find(&self, path: &str) -> Option<FileId> {

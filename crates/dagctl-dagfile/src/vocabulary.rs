@@ -2,6 +2,10 @@
 
 use dagctl_core::nearest::nearest;
 
+use self::foreign::{ADVICE, FOREIGN_DAG, FOREIGN_OPERATORS, FOREIGN_TASK};
+
+mod foreign;
+
 /// DAG-level fields that work.
 pub(crate) const DAG: &[&str] = &[
     "dag_id",
@@ -219,121 +223,6 @@ pub(crate) fn operator(name: &str) -> Option<&'static OperatorFields> {
     OPERATORS.iter().find(|it| it.name == name)
 }
 
-/// What other tools write for our DAG-level fields.
-const FOREIGN_DAG: &[(&str, &str)] = &[
-    ("schedule_interval", "schedule"),
-    ("cron", "schedule"),
-    ("timetable", "schedule"),
-    ("interval", "schedule"),
-    ("task", "tasks"),
-    ("steps", "tasks"),
-    ("jobs", "tasks"),
-    ("nodes", "tasks"),
-    ("stages", "tasks"),
-    ("name", "dag_id"),
-    ("id", "dag_id"),
-    ("dag", "dag_id"),
-    ("tz", "timezone"),
-    ("time_zone", "timezone"),
-    ("start", "start_date"),
-    ("end", "end_date"),
-    ("backfill", "catchup"),
-    ("concurrency", "max_active_tasks"),
-    ("parameters", "params"),
-    ("inputs", "params"),
-    ("defaults", "default_args"),
-    ("default", "default_args"),
-    ("on_failure", "on_failure_callback"),
-    ("on_success", "on_success_callback"),
-    ("paused", "is_paused_upon_creation"),
-    ("labels", "tags"),
-    ("doc", "doc_md"),
-    ("timeout", "dagrun_timeout"),
-];
-
-/// What other tools write for our task fields.
-const FOREIGN_TASK: &[(&str, &str)] = &[
-    ("needs", "depends_on"),
-    ("upstream", "depends_on"),
-    ("upstreams", "depends_on"),
-    ("upstream_tasks", "depends_on"),
-    ("upstream_task_ids", "depends_on"),
-    ("dependencies", "depends_on"),
-    ("depends", "depends_on"),
-    ("dependsOn", "depends_on"),
-    ("requires", "depends_on"),
-    ("after", "depends_on"),
-    ("runAfter", "depends_on"),
-    ("bash_command", "command"),
-    ("cmd", "command"),
-    ("run", "command"),
-    ("script", "command"),
-    ("python_callable", "command"),
-    ("type", "operator"),
-    ("uses", "operator"),
-    ("kind", "operator"),
-    ("if", "run_if"),
-    ("when", "run_if"),
-    ("condition", "run_if"),
-    ("timeout", "execution_timeout"),
-    ("retry", "retries"),
-    ("max_retries", "retries"),
-    ("attempts", "retries"),
-    ("retry_interval", "retry_delay"),
-    ("http_conn_id", "conn_id"),
-    ("postgres_conn_id", "conn_id"),
-    ("redshift_conn_id", "conn_id"),
-    ("connection", "conn_id"),
-    ("connection_id", "conn_id"),
-    ("conn", "conn_id"),
-    ("query", "sql"),
-    ("statement", "sql"),
-    ("url", "endpoint"),
-    ("body", "data"),
-    ("json", "data"),
-    ("payload", "data"),
-    ("foreach", "for_each"),
-    ("forEach", "for_each"),
-    ("with_items", "for_each"),
-    ("loop", "for_each"),
-    ("matrix", "for_each"),
-    ("environment", "env"),
-    ("working_dir", "cwd"),
-    ("workdir", "cwd"),
-    ("working_directory", "cwd"),
-    ("priority", "priority_weight"),
-    ("on_failure", "on_failure_callback"),
-    ("on_success", "on_success_callback"),
-    ("description", "doc_md"),
-    ("ignore_errors", "allow_failure"),
-    ("continue_on_error", "allow_failure"),
-];
-
-/// What Airflow and others call our operators.
-const FOREIGN_OPERATORS: &[(&str, &str)] = &[
-    ("bash", "shell"),
-    ("BashOperator", "shell"),
-    ("python", "shell"),
-    ("PythonOperator", "shell"),
-    ("script", "shell"),
-    ("command", "shell"),
-    ("postgres", "sql"),
-    ("PostgresOperator", "sql"),
-    ("RedshiftSQLOperator", "sql"),
-    ("SQLExecuteQueryOperator", "sql"),
-    ("SQLCheckOperator", "sql_check"),
-    ("DummyOperator", "empty"),
-    ("EmptyOperator", "empty"),
-    ("dummy", "empty"),
-    ("noop", "empty"),
-    ("HttpOperator", "http"),
-    ("SimpleHttpOperator", "http"),
-    ("S3ToRedshiftOperator", "load_file"),
-    ("BranchPythonOperator", "branch"),
-    ("TriggerDagRunOperator", "trigger_dagrun"),
-    ("ShortCircuitOperator", "branch"),
-];
-
 /// Where an unknown field was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -428,6 +317,20 @@ impl Level {
             .collect()
     }
 
+    /// The first of the fields that may stand here, an operator's own before those of every task.
+    pub(crate) fn some(self) -> String {
+        const SHOWN: usize = 12;
+        let mut fields = self.all();
+        fields.retain(|it| self.allows(it));
+        fields.sort_by_key(|it| matches!(self, Self::Task(_)) && TASK.contains(it));
+        let more = fields.len().saturating_sub(SHOWN);
+        fields.truncate(SHOWN);
+        match more {
+            0 => list(&fields),
+            _ => format!("{} and {more} more", list(&fields)),
+        }
+    }
+
     fn foreign(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Dag | Self::Defaults => FOREIGN_DAG,
@@ -447,6 +350,12 @@ impl Level {
         }
         if let Some(place) = self.elsewhere(field) {
             return Verdict::Misplaced(place);
+        }
+        if let Some((_, advice)) = ADVICE.iter().find(|(it, _)| *it == field) {
+            return Verdict::Unknown {
+                ours: None,
+                hint: Some((*advice).to_owned()),
+            };
         }
         let foreign = self.foreign().iter().find(|(it, _)| *it == field);
         if let Some((_, ours)) = foreign.filter(|(_, ours)| self.allows(ours) || self.not_yet(ours))

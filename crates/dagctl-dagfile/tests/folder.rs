@@ -79,6 +79,33 @@ fn dagignore_hides_what_the_course_note_says() {
 }
 
 #[test]
+fn a_file_that_is_referred_to_and_hidden_is_told_by_which_line() {
+    let repository = repository(&[
+        ("dags/.dagignore", "# drafts\nsql/old\n"),
+        (
+            "dags/a.yaml",
+            "tasks:\n  a: {operator: sql, conn_id: dw, sql: sql/old.sql}\n",
+        ),
+        ("dags/sql/old.sql", "SELECT 1"),
+    ]);
+    let mut loader = Loader::new(repository.path().join("dags"));
+    let hidden = |load: &FolderLoad| load.diagnostics[0].hint.clone().unwrap();
+    let first = loader.load();
+    assert_eq!(
+        first.diagnostics[0].message,
+        "the file `dags/sql/old.sql` is hidden"
+    );
+    assert_eq!(
+        hidden(&first),
+        "`sql/old` on dags/.dagignore:2 matches it: make that pattern narrower, or move the file"
+    );
+    write(repository.path(), "dags/.dagignore", "old\n");
+    assert!(hidden(&loader.load()).starts_with("`old` on dags/.dagignore:1"));
+    write(repository.path(), "dags/.dagignore", "other\n");
+    assert_eq!(rendered(&loader.load()), "");
+}
+
+#[test]
 fn each_dagignore_holds_for_what_is_below_it() {
     let load = load(&repository(&[
         (".dagignore", "^dags/drafts/\n"),

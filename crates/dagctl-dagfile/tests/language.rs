@@ -326,7 +326,7 @@ tasks:
   b:
     operator: sql
     conn_id: dw
-    sql: SELECT :n, :t, :day
+    sql: SELECT :n, :t, :day, :no, :yes, :nothing
     parameters: {n: 3, t: 1.5, day: 2021-12-10, no: no, yes: true, nothing: null}
 ");
     let Operator::Shell(shell) = &dag.tasks()[0].operator else {

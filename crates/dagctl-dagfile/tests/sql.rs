@@ -46,7 +46,7 @@ fn misspelt_keywords_are_found_wherever_they_stand() {
             &["BETWEN: BETWEEN"],
         ),
         (
-            "SELECT 1;\n\nSELECT 2 FORM t WHERE a = :day",
+            "SELECT 1;\n\nSELECT 2 FORM t WHERE a = :idempotency_key",
             &["FORM: FROM"],
         ),
     ] {

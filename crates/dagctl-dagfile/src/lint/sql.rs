@@ -82,6 +82,12 @@ pub(super) fn check(session: &mut Session<'_>, text: &Text) {
 
 /// The same text with names of the same length in place of templates and binds.
 fn without_templates(text: &str) -> String {
+    BIND.replace_all(&without_values(text), "${1}_${2}")
+        .into_owned()
+}
+
+/// The same text with names of the same length in place of templates.
+pub(crate) fn without_values(text: &str) -> String {
     let text = TEMPLATE.replace_all(text, |found: &regex::Captures<'_>| {
         let whole = &found[0];
         if whole.starts_with("{#") {
@@ -90,7 +96,7 @@ fn without_templates(text: &str) -> String {
             format!("x{}", "_".repeat(whole.len() - 1))
         }
     });
-    BIND.replace_all(&text, "${1}_${2}").into_owned()
+    text.into_owned()
 }
 
 /// Where the parser gave up, and why.

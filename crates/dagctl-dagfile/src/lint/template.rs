@@ -10,6 +10,10 @@ use crate::sources::Session;
 /// From so many upstream tasks on, only those are handed over that the text may mean.
 const MANY: usize = 100;
 
+/// For a filter that resembles none.
+const COMMON_FILTERS: &str = "among the filters are `default`, `ds_nodash`, `first`, `ident`, `int`, `join`, `length`, `lower`, \
+     `replace`, `round`, `strftime`, `tojson`, `trim` and `upper`";
+
 /// Whether nothing is wrong with the template.
 pub(super) fn check(
     session: &mut Session<'_>,
@@ -47,6 +51,8 @@ pub(super) fn check(
         let diagnostic = session.report(Code::BadTemplate, place, &problem.message);
         if let Some(hint) = &problem.hint {
             diagnostic.hint(hint);
+        } else if problem.message.starts_with("unknown filter") {
+            diagnostic.hint(COMMON_FILTERS);
         }
     }
     if job.is_sql && problems.is_empty() {

@@ -55,14 +55,21 @@ fn known(session: &mut Session<'_>, node: &Node, name: &str) -> bool {
     if name == "slack" {
         return true;
     }
-    let diagnostic = session.report(
-        Code::NotYet,
-        node.place,
-        format!("notifier `{name}` does not work yet"),
-    );
     match nearest(name, ["slack"]) {
-        Some(near) => diagnostic.hint(format!("did you mean `{near}`?")),
-        None => diagnostic.hint("the only notifier so far is `slack`"),
+        Some(near) => session
+            .report(
+                Code::BadValue,
+                node.place,
+                format!("unknown notifier `{name}`"),
+            )
+            .hint(format!("did you mean `{near}`?")),
+        None => session
+            .report(
+                Code::NotYet,
+                node.place,
+                format!("notifier `{name}` does not work yet"),
+            )
+            .hint("the only notifier so far is `slack`"),
     };
     false
 }

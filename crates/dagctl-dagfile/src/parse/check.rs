@@ -44,6 +44,18 @@ pub(super) fn read(
     field: &str,
     names: Names,
 ) -> Option<Vec<Check>> {
+    if let Yaml::Map(entries) = &node.value {
+        let first = entries.first().map_or("sql", |it| it.key.as_str());
+        session
+            .report(
+                Code::WrongType,
+                node.place,
+                format!("`{field}` must be a list of checks, not a map"),
+            )
+            .label("a map")
+            .hint(format!("start each check with a dash: `- {first}: …`"));
+        return None;
+    }
     let items = session.list(node, field)?;
     let checks: Vec<_> = items
         .iter()

@@ -9,6 +9,42 @@ use crate::sources::Session;
 use crate::yaml::Node;
 use dagctl_core::nearest::nearest;
 
+/// Where clocks go by what people abbreviate; several places do by most, so the largest is named.
+const ABBREVIATIONS: &[(&str, &str)] = &[
+    ("ACST", "Australia/Darwin"),
+    ("AEDT", "Australia/Sydney"),
+    ("AEST", "Australia/Sydney"),
+    ("AKST", "America/Anchorage"),
+    ("AWST", "Australia/Perth"),
+    ("BRT", "America/Sao_Paulo"),
+    ("BST", "Europe/London"),
+    ("CDT", "America/Chicago"),
+    ("CEST", "Europe/Paris"),
+    ("CET", "Europe/Paris"),
+    ("CST", "America/Chicago"),
+    ("EDT", "America/New_York"),
+    ("EEST", "Europe/Helsinki"),
+    ("EET", "Europe/Helsinki"),
+    ("EST", "America/New_York"),
+    ("HKT", "Asia/Hong_Kong"),
+    ("HST", "Pacific/Honolulu"),
+    ("ICT", "Asia/Bangkok"),
+    ("IST", "Asia/Kolkata"),
+    ("JST", "Asia/Tokyo"),
+    ("KST", "Asia/Seoul"),
+    ("MDT", "America/Denver"),
+    ("MSK", "Europe/Moscow"),
+    ("MST", "America/Denver"),
+    ("NZDT", "Pacific/Auckland"),
+    ("NZST", "Pacific/Auckland"),
+    ("PDT", "America/Los_Angeles"),
+    ("PHT", "Asia/Manila"),
+    ("PKT", "Asia/Karachi"),
+    ("PST", "America/Los_Angeles"),
+    ("SGT", "Asia/Singapore"),
+    ("WIB", "Asia/Jakarta"),
+];
+
 /// An IANA name such as `Asia/Seoul`.
 pub(super) fn timezone(session: &mut Session<'_>, node: &Node, field: &str) -> Option<TimeZone> {
     let name = session.filled(node, field)?.value;
@@ -24,9 +60,13 @@ pub(super) fn timezone(session: &mut Session<'_>, node: &Node, field: &str) -> O
         it.rsplit_once('/')
             .is_some_and(|(_, city)| city.eq_ignore_ascii_case(&name))
     });
-    let hint = match near.or(city.map(String::as_str)) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "write an IANA name such as `Asia/Seoul` or `UTC`".to_owned(),
+    let abbreviated = ABBREVIATIONS
+        .iter()
+        .find(|(it, _)| it.eq_ignore_ascii_case(&name));
+    let hint = match (abbreviated, near.or(city.map(String::as_str))) {
+        (Some((_, zone)), _) => format!("write an IANA name such as `{zone}`"),
+        (None, Some(near)) => format!("did you mean `{near}`?"),
+        (None, None) => "write an IANA name such as `Asia/Seoul` or `UTC`".to_owned(),
     };
     session
         .report(

@@ -32,6 +32,11 @@ static REFERENCE: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 impl Replacements {
+    /// Whether the task stands for itself alone.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A copy of the node with every reference replaced.
     pub(super) fn node(&self, node: &Node) -> Node {
         let value = match &node.value {

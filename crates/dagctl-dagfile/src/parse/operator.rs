@@ -3,8 +3,9 @@
 use dagctl_core::operator::{Fetch, Http, Operator, Paging, Shell, ShellCommand, Sql, SqlCheck};
 use serde_json::{Map, Value};
 
+use super::binds;
 use super::check::bounds;
-use super::table::{build_table, load_file, sql_text};
+use super::table::{build_table, load_file, sql_with_place};
 use super::task::{Site, expression};
 use crate::diagnostic::Code;
 use crate::layers::{Layers, check_fields};
@@ -160,16 +161,19 @@ fn sql(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) -> Optio
     let conn_id = conn_id(session, site, layers);
     let at = (site.place, &*site.what());
     let sql = layers.require(session, at, "sql", |session, node, field| {
-        sql_text(session, site, node, field, Names::None)
+        sql_with_place(session, site, node, field, Names::None)
     });
     let parameters = layers.read(session, "parameters", parameters);
+    if let Some(it) = &sql {
+        binds::check(session, site, layers, it);
+    }
     let autocommit = layers.read(session, "autocommit", Session::boolean);
     let fetch = layers.read(session, "fetch", |session, node, field| {
         session.choice(node, field, &FETCH)
     });
     Some(Sql {
         conn_id: conn_id?,
-        sql: sql?,
+        sql: sql?.value,
         parameters: parameters.unwrap_or_default(),
         autocommit: autocommit.unwrap_or_default(),
         fetch: fetch.unwrap_or_default(),
@@ -180,13 +184,16 @@ fn sql_check(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) ->
     let conn_id = conn_id(session, site, layers);
     let at = (site.place, &*site.what());
     let sql = layers.require(session, at, "sql", |session, node, field| {
-        sql_text(session, site, node, field, Names::None)
+        sql_with_place(session, site, node, field, Names::None)
     });
     let parameters = layers.read(session, "parameters", parameters);
+    if let Some(it) = &sql {
+        binds::check(session, site, layers, it);
+    }
     let bounds = bounds(session, layers);
     Some(SqlCheck {
         conn_id: conn_id?,
-        sql: sql?,
+        sql: sql?.value,
         parameters: parameters.unwrap_or_default(),
         bounds,
     })

@@ -93,6 +93,33 @@ fn step(session: &mut Session<'_>, node: &Node, entries: &[Entry]) -> Option<Sch
     schedule
 }
 
+/// What somebody means who writes `every day` or `every 5 minutes`.
+fn in_words(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let preset = |it: &str| Some(format!("\"@{it}\""));
+    let unit = |it: &str| match it.trim_end_matches('s') {
+        "second" | "sec" => Some("s"),
+        "minute" | "min" => Some("m"),
+        "hour" => Some("h"),
+        "day" => Some("d"),
+        _ => None,
+    };
+    match words[..] {
+        ["every" | "each", "minute"] => Some("{every: 1m}".to_owned()),
+        ["every" | "each", "hour"] => preset("hourly"),
+        ["every" | "each", "day"] | ["nightly"] => preset("daily"),
+        ["every" | "each", "week"] => preset("weekly"),
+        ["every" | "each", "month"] => preset("monthly"),
+        ["every" | "each", "quarter"] => preset("quarterly"),
+        ["every" | "each", "year"] | ["annually"] => preset("yearly"),
+        ["every" | "each", count, of] if count.parse::<u32>().is_ok() => {
+            unit(of).map(|it| format!("{{every: {count}{it}}}"))
+        }
+        _ => None,
+    }
+}
+
 fn report(session: &mut Session<'_>, text: &Text, error: &ScheduleError) {
     let trimmed = text.value.trim();
     let manual = matches!(
@@ -114,6 +141,8 @@ fn report(session: &mut Session<'_>, text: &Text, error: &ScheduleError) {
     let near = dagctl_core::nearest::nearest(bare, presets.iter().map(|it| &it[1..]));
     let hint = if manual {
         Some("for a DAG that only runs when triggered, write `null`".to_owned())
+    } else if let Some(meant) = in_words(trimmed) {
+        Some(format!("write `{meant}`"))
     } else if let Some(hint) = error.hint() {
         Some(hint)
     } else {

@@ -187,6 +187,17 @@ pub(super) fn sql_text(
     field: &str,
     names: Names,
 ) -> Option<String> {
+    sql_with_place(session, site, node, field, names).map(|it| it.value)
+}
+
+/// The same, with its place.
+pub(super) fn sql_with_place(
+    session: &mut Session<'_>,
+    site: &Site<'_>,
+    node: &Node,
+    field: &str,
+    names: Names,
+) -> Option<Text> {
     let text = session.filled(node, field)?;
     let word = text.value.trim();
     let text = if word.ends_with(".sql") && !word.contains(char::is_whitespace) {
@@ -196,7 +207,7 @@ pub(super) fn sql_text(
         text
     };
     session.lint_sql(&text, names);
-    Some(text.value)
+    Some(text)
 }
 
 /// The file that a path relative to the DAG file names.
@@ -215,6 +226,18 @@ fn referred(session: &mut Session<'_>, site: &Site<'_>, text: &Text) -> Option<F
     };
     if let Some(file) = session.open(&full) {
         return Some(file);
+    }
+    if let Some(it) = session.sources.hidden(&full) {
+        let message = format!("the file `{}` is hidden", session.sources.shown(&full));
+        let line = format!("{}:{}", it.ignore_file, it.line);
+        session
+            .report(Code::MissingFile, text.place, message)
+            .label(format!("hidden by {line}"))
+            .hint(format!(
+                "`{}` on {line} matches it: make that pattern narrower, or move the file",
+                it.pattern
+            ));
+        return None;
     }
     let near = session.sources.nearest(&full);
     let message = format!("there is no file `{}`", session.sources.shown(&full));

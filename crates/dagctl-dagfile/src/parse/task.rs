@@ -10,6 +10,7 @@ use dagctl_core::retry::{RetryOn, RetryPolicy};
 use super::defaults::Defaults;
 use super::expansion::{self, Member, Replacements};
 use super::graph::{Directory, Draft};
+use super::indentation::{self, Beside};
 use super::{callback, operator};
 use crate::diagnostic::Code;
 use crate::layers::Layers;
@@ -147,15 +148,20 @@ fn plan(
     }
     let none = tasks.value.entries().is_empty() && !matches!(tasks.value.value, Yaml::Broken);
     if none && (matches!(tasks.value.value, Yaml::Null) || session.is_map(&tasks.value, "tasks")) {
-        session.report(
-            Code::MissingField,
-            tasks.key_place,
-            "a DAG needs at least one task",
-        );
+        indentation::report_no_tasks(session, root, tasks);
     }
+    let beside = indentation::fields_beside_tasks(session, tasks.value.entries());
     let mut planned: Vec<Planned> = vec![];
     let mut seen: HashMap<String, Place> = HashMap::new();
     for entry in tasks.value.entries() {
+        match beside.get(entry.key.as_str()) {
+            Some(Beside::Field) => continue,
+            Some(Beside::Task) => {
+                directory.add_broken(&entry.key);
+                continue;
+            }
+            None => (),
+        }
         let members = match entry.value.get("for_each") {
             Some(it) if !matches!(it.value.value, Yaml::Null) => {
                 expansion::read(session, file, &it.value)

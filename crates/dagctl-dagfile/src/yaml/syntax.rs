@@ -48,7 +48,7 @@ pub(super) fn report(session: &mut Session<'_>, file: FileId, error: &serde_saph
         } else {
             format!("not YAML: {said}")
         };
-        let misplaced = indentation::hint(text, at, &said);
+        let misplaced = indentation::hint(text, at, said);
         let diagnostic = session.report(Code::Syntax, place, message);
         if let Some(value) = starred {
             diagnostic.label("YAML takes `*` for an alias");

@@ -1,6 +1,8 @@
 //! One bad file, one rendering.
 
 mod fields;
+mod hints;
+mod parameters;
 mod templates;
 mod values;
 mod yaml;

@@ -287,6 +287,7 @@ tasks:
        |
     11 |         count: many
        |                ^^^^ a text
+    hint: write it in digits, such as `count: 2`
 
     error[D009]: a check needs `count`, `max_count` or `equals`
       --> orders.yaml:13:9
@@ -341,6 +342,7 @@ operator_defaults:
       |
     4 | default_args: {retries: many}
       |                         ^^^^ a text
+    hint: write it in digits, such as `retries: 2`
 
     error[D011]: unknown operator `htp`
      --> _defaults.yaml:6:3

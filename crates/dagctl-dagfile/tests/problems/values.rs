@@ -181,6 +181,7 @@ tasks:
       |
     1 | tasks:
       | ^^^^^
+    hint: write each task as `name:`, deeper than `tasks:`, with its fields deeper still
     "#);
 }
 
