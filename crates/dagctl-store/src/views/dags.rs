@@ -45,6 +45,8 @@ pub struct DagRow {
     pub problem_count: i64,
     /// How many of them keep its newest text from being used.
     pub error_count: i64,
+    /// How many errors its newest text has although it is used.
+    pub flaw_count: i64,
 }
 
 /// Which DAGs a list shows.
@@ -82,7 +84,7 @@ pub struct DagTaskRow {
 /// A version's source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRow {
-    /// Its hash in hexadecimal.
+    /// Its hash, as hexadecimal digits.
     pub hash: String,
     /// The commit of its text, where known.
     pub git_commit: Option<String>,
@@ -184,7 +186,7 @@ impl Store {
         version: DagVersionId,
     ) -> Result<Option<VersionRow>, StoreError> {
         let row = sqlx::query!(
-            r#"select encode(hash, 'hex') as "hash!", git_commit, created_at, file, files from dag_version
+            r#"select encode(hash, 'escape') as "hash!", git_commit, created_at, file, files from dag_version
              where dag_version_id = $1"#,
             version.get()
         )
@@ -247,6 +249,7 @@ macro_rules! dag_row {
             next_due_at: $row.next_due_at.map(|it| it.to_jiff()),
             problem_count: $row.problem_count,
             error_count: $row.error_count,
+            flaw_count: $row.flaw_count,
         }
     };
 }

@@ -68,6 +68,17 @@ pub struct RunRow {
     pub look_error: Option<String>,
 }
 
+impl RunRow {
+    /// Why it failed, where that was somebody's wish.
+    pub fn reason(&self) -> Option<String> {
+        let is_cancelled = self.state == RunState::Failed && self.cancel_requested_at.is_some();
+        is_cancelled.then(|| match &self.cancel_requested_by {
+            Some(by) => format!("cancelled by {by}"),
+            None => "cancelled".to_owned(),
+        })
+    }
+}
+
 /// Why a run exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunKind {

@@ -23,8 +23,12 @@ pub struct ProblemRow {
     pub message: String,
     /// The whole message, with the line and a caret.
     pub rendered: String,
-    /// The DAG whose last good version goes on.
+    /// The DAG of the file.
     pub dag_id: Option<String>,
+    /// Whether that DAG has a version that runs.
+    pub has_version: bool,
+    /// Whether it keeps the file's newest text from being used.
+    pub is_fatal: bool,
     /// When it was first seen.
     pub first_seen_at: Timestamp,
 }
@@ -133,8 +137,11 @@ impl Store {
     /// Every problem, errors first, by file and line.
     pub async fn problem_rows(&self) -> Result<Vec<ProblemRow>, StoreError> {
         let rows = sqlx::query!(
-            "select problem_id, file, line, col, severity, code, message, rendered, dag_id, first_seen_at
-             from problem order by severity = 'error' desc, file, line, col, problem_id"
+            r#"select problem_id, file, line, col, severity, code, message, rendered, dag_id, first_seen_at,
+                 exists (select from dag d where d.dag_id = problem.dag_id and d.active_version_id is not null)
+                     as "has_version!",
+                 severity = 'error' and code not in ('D021', 'D030') as "is_fatal!"
+             from problem order by severity = 'error' desc, file, line, col, problem_id"#
         )
         .fetch_all(self.pool())
         .await?;
@@ -150,6 +157,8 @@ impl Store {
                 message: row.message,
                 rendered: row.rendered,
                 dag_id: row.dag_id,
+                has_version: row.has_version,
+                is_fatal: row.is_fatal,
                 first_seen_at: row.first_seen_at.to_jiff(),
             })
             .collect())

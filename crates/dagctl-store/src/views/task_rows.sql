@@ -17,7 +17,11 @@ select
     end as "started_at?",
     case when t.state = 'n' then null else t.finished_at end as "finished_at?",
     m.due_at as "retry_at?",
-    coalesce(t.reason, a.reason) as "reason?",
+    -- Once a new attempt is queued or runs, the reason is the one before's, and says so.
+    case
+        when y.dag_run_id is null then coalesce(t.reason, a.reason)
+        when a.reason is not null then format('attempt %s: %s', a.attempt, a.reason)
+    end as "reason?",
     case when t.state in ('n', 'f') then a.message end as "error?",
     w.name as "worker?"
 from task_instance t
