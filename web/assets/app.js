@@ -42,14 +42,13 @@ const ids = (root) => [...root.querySelectorAll("[id]")].map((it) => it.id);
 function prepare(root) {
   for (const command of root.querySelectorAll("[data-copy]")) {
     if (command.querySelector("button")) continue;
-    const text = command.textContent;
     const button = document.createElement("button");
     button.type = "button";
     button.title = "Copy";
     button.setAttribute("aria-label", "Copy the command");
     button.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#i-copy"/></svg>';
     button.onclick = async () => {
-      await navigator.clipboard?.writeText(text);
+      await navigator.clipboard?.writeText(command.textContent);
       button.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#i-success"/></svg>';
       setTimeout(() => { button.innerHTML = '<svg class="icon" aria-hidden="true"><use href="#i-copy"/></svg>'; }, 1500);
     };
@@ -67,6 +66,31 @@ function ago(at) {
     size < 60 ? [size, "s"] : size < 3600 ? [Math.floor(size / 60), "min"] : size < 86400 ? [Math.floor(size / 3600), "h"]
       : days < 60 ? [days, days === 1 ? "day" : "days"] : [Math.floor(days / 30), "months"];
   return seconds < 0 ? `in ${number} ${unit}` : `${number} ${unit} ago`;
+}
+
+/** One word of a command, as a shell takes it. */
+const word = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+/** Writes the command that does what a form would do, as the form stands. */
+function spell(command, form) {
+  const start = `dagctl trigger ${word(form.dataset.dag)}`;
+  const options = [];
+  for (const field of form.elements) {
+    const param = field.name.startsWith("param.") ? field.name.slice("param.".length) : undefined;
+    const byDefault = field.dataset.default;
+    if (param !== undefined && field.value !== byDefault) {
+      options.push(`-p ${word(`${param}=${field.value === "" && field.required ? "…" : field.value}`)}`);
+    }
+    if (field.name === "logical_date" && field.value) options.push(`--logical-date ${word(field.value)}`);
+    if (field.name === "note" && field.value) options.push(`--note ${word(field.value)}`);
+  }
+  command.firstChild.data = [start, ...options, "--wait"].join(" ");
+}
+
+for (const command of document.querySelectorAll("[data-command-of]")) {
+  const form = document.getElementById(command.dataset.commandOf);
+  form.addEventListener("input", () => spell(command, form));
+  spell(command, form);
 }
 
 setInterval(() => {

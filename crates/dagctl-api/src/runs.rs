@@ -45,6 +45,9 @@ pub struct Run {
     pub cancel_requested_at: Option<String>,
     /// Who asked it to stop.
     pub cancel_requested_by: Option<String>,
+    /// Why it failed, where somebody asked it to stop.
+    #[serde(default)]
+    pub reason: Option<String>,
     /// Why the engine left it alone, where it had to.
     pub quarantined: Option<String>,
     /// The commit of its DAG's text, where known.

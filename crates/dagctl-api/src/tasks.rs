@@ -30,7 +30,7 @@ pub struct Task {
     pub retry_at: Option<String>,
     /// How long its last attempt took, or has taken so far.
     pub duration_ms: Option<i64>,
-    /// Why it settled without running, or its failure's code.
+    /// Why it settled without running, or its failure's code; while it is tried again, the one before's: `attempt 1: …`.
     pub reason: Option<String>,
     /// What its last attempt said when it failed.
     pub error: Option<String>,

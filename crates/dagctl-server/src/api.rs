@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::App;
 use crate::error::{Answer, Failure};
+use crate::pages::links;
 use crate::routes::Routes;
 
 pub(crate) use dags::set_paused;
@@ -98,6 +99,7 @@ pub(crate) async fn find_run(app: &App, dag_id: &str, run_id: &str) -> Answer<Ru
         Some(_) if run_id == "latest" => {
             Failure::not_found(format!("DAG `{dag_id}` has not run yet"))
                 .hint(format!("`dagctl trigger {dag_id}` runs it"))
+                .way(links::dag(dag_id), "The DAG")
         }
         Some(_) => Failure::unknown_run(dag_id, run_id),
         None => Failure::unknown_dag(dag_id),

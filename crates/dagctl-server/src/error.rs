@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Json;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -13,7 +13,10 @@ use dagctl_engine::settings::SettingsError;
 use dagctl_engine::{EngineError, TriggerError};
 use dagctl_store::StoreError;
 
+use crate::App;
+use crate::auth::Caller;
 use crate::headers::RequestId;
+use crate::pages::{Chrome, filters, links};
 
 /// Why a request is not answered as asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,8 @@ pub(crate) struct Failure {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// Where a page sends a person, in place of the hint: a path and what is there.
+    pub(crate) way: Option<(String, &'static str)>,
 }
 
 /// What handlers answer.
@@ -34,12 +39,20 @@ impl Failure {
             code,
             message: message.into(),
             hint: None,
+            way: None,
         }
     }
 
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self {
             hint: Some(hint.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn way(self, path: impl Into<String>, there: &'static str) -> Self {
+        Self {
+            way: Some((path.into(), there)),
             ..self
         }
     }
@@ -59,11 +72,13 @@ impl Failure {
             format!("no DAG is called `{dag_id}`"),
         )
         .hint("`dagctl dags list` lists them all")
+        .way("/", "All DAGs")
     }
 
     pub(crate) fn unknown_run(dag_id: &str, run_id: &str) -> Self {
         Self::not_found(format!("DAG `{dag_id}` has no run `{run_id}`"))
             .hint(format!("`dagctl runs list {dag_id}` lists its runs"))
+            .way(links::dag(dag_id), "Its runs")
     }
 
     /// A failure that is ours: the cause goes to the log, the request's id to the client.
@@ -141,9 +156,11 @@ impl From<TriggerError> for Failure {
             TriggerError::UnknownDag { .. } => {
                 Self::new(StatusCode::NOT_FOUND, "unknown_dag", message)
                     .hint("`dagctl dags list` lists them all")
+                    .way("/", "All DAGs")
             }
             TriggerError::NoVersion(_) => Self::new(StatusCode::CONFLICT, "conflict", message)
-                .hint("`dagctl problems` says what is wrong with its file"),
+                .hint("`dagctl problems` says what is wrong with its file")
+                .way("/problems", "Problems"),
             TriggerError::BadParams(errors) => {
                 let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
                 Self::new(StatusCode::BAD_REQUEST, "bad_params", lines.join("\n"))
@@ -176,16 +193,43 @@ impl From<SettingsError> for Failure {
     }
 }
 
+/// A failure as people read it.
 #[derive(Template)]
-#[template(path = "error.html")]
-struct ErrorPage {
+#[template(path = "error_card.html")]
+struct ErrorCard {
     title: &'static str,
     failure: Arc<Failure>,
     request_id: String,
 }
 
+/// The page of somebody who is not logged in, or of a server without its database.
+#[derive(Template)]
+#[template(path = "error_bare.html")]
+struct BarePage {
+    card: ErrorCard,
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage {
+    chrome: Chrome,
+    card: ErrorCard,
+}
+
+impl ErrorCard {
+    async fn page(self, app: &App, caller: Option<Caller>) -> askama::Result<String> {
+        if let Some(caller) = caller
+            && self.failure.status != StatusCode::SERVICE_UNAVAILABLE
+            && let Ok(chrome) = Chrome::new(app, &caller, "").await
+        {
+            return ErrorPage { chrome, card: self }.render();
+        }
+        BarePage { card: self }.render()
+    }
+}
+
 /// Writes every failure the way its reader can use it: JSON under `/api/`, a page elsewhere.
-pub(crate) async fn present(request: Request, next: Next) -> Response {
+pub(crate) async fn present(State(app): State<App>, request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
     let is_head = request.method() == Method::HEAD;
     let request_id = request
@@ -210,6 +254,7 @@ pub(crate) async fn present(request: Request, next: Next) -> Response {
         }
         None => Arc::new(Failure::of_status(status)),
     };
+    let caller = response.extensions().get::<Caller>().cloned();
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.remove(header::CONTENT_TYPE);
@@ -231,12 +276,12 @@ pub(crate) async fn present(request: Request, next: Next) -> Response {
         })
         .into_response()
     } else {
-        let page = ErrorPage {
+        let card = ErrorCard {
             title: title(status),
             failure,
             request_id,
         };
-        match page.render() {
+        match card.page(&app, caller).await {
             Ok(text) => Html(text).into_response(),
             Err(_) => title(status).into_response(),
         }

@@ -7,6 +7,7 @@ mod connections;
 mod dag;
 mod dags;
 mod definition;
+pub(crate) mod filters;
 mod graph;
 pub(crate) mod links;
 mod log_text;
@@ -23,6 +24,7 @@ mod workers;
 use askama::Template;
 use axum::response::Html;
 
+pub(crate) use self::chrome::Chrome;
 use crate::error::{Answer, Failure};
 use crate::routes::Routes;
 

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get};
 use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
@@ -65,7 +65,7 @@ pub fn router(app: App) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
-        .layer(from_fn(error::present))
+        .layer(from_fn_with_state(app.clone(), error::present))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(app.clone(), headers::set))
         .with_state(app)

@@ -152,6 +152,7 @@ pub(crate) fn dag_tasks(dag: &Dag, operators: &[String]) -> Vec<dags::DagTask> {
 
 pub(crate) fn run(row: RunRow, now: Timestamp) -> runs::Run {
     runs::Run {
+        reason: row.reason(),
         dag_run_id: row.dag_run_id.to_string(),
         run_type: run_type(row.run_type),
         state: run_state(row.state),

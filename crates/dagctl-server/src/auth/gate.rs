@@ -36,7 +36,15 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Response {
     match admit(&app, &mut request).await {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let caller = request.extensions().get::<Caller>().cloned();
+            let mut response = next.run(request).await;
+            // The page of a failure is for somebody, too.
+            if let Some(caller) = caller {
+                response.extensions_mut().insert(caller);
+            }
+            response
+        }
         Err(failure) if failure.status == StatusCode::UNAUTHORIZED => refused(&request, failure),
         Err(failure) => failure.into_response(),
     }

@@ -11,7 +11,7 @@ use jiff::ToSpan as _;
 
 use super::chrome::Chrome;
 use super::moment::{Clock, Moment};
-use super::page;
+use super::{filters, page};
 use crate::App;
 use crate::auth::{self, Admin, Caller, Gate, Role, Viewer};
 use crate::clock::now;

@@ -6,23 +6,23 @@ use crate::error::Answer;
 
 /// The head of a page.
 #[derive(Debug)]
-pub(super) struct Chrome {
+pub(crate) struct Chrome {
     /// The entry of the navigation that is lit.
-    pub(super) here: &'static str,
+    pub(crate) here: &'static str,
     /// Who is logged in.
-    pub(super) who: String,
+    pub(crate) who: String,
     /// Whether this person may change things.
-    pub(super) may_change: bool,
+    pub(crate) may_change: bool,
     /// What the forms of this page carry.
-    pub(super) token: String,
+    pub(crate) token: String,
     /// How many problems there are.
-    pub(super) problems: i64,
+    pub(crate) problems: i64,
     /// How many workers are alive.
-    pub(super) workers: i64,
+    pub(crate) workers: i64,
 }
 
 impl Chrome {
-    pub(super) async fn new(app: &App, caller: &Caller, here: &'static str) -> Answer<Self> {
+    pub(crate) async fn new(app: &App, caller: &Caller, here: &'static str) -> Answer<Self> {
         let counts = app.store().counts().await?;
         Ok(Self {
             here,

@@ -11,7 +11,7 @@ use dagctl_engine::settings::{ShownConnection, Source};
 use super::chrome::Chrome;
 use super::moment::{Clock, Moment};
 use super::variables::{Said, source_word};
-use super::{links, page};
+use super::{filters, links, page};
 use crate::App;
 use crate::api::{remove_connection, save_connection};
 use crate::auth::{Caller, Operator, Viewer};

@@ -50,6 +50,7 @@ struct DagPage {
     graph: Option<Graph>,
     tasks: Vec<DagTaskRow>,
     runs: Vec<RunLine>,
+    zone: String,
     older: Option<String>,
 }
 
@@ -63,6 +64,7 @@ struct RunLine {
     took: Option<String>,
     by: Option<String>,
     note: Option<String>,
+    reason: Option<String>,
 }
 
 impl RunLine {
@@ -74,6 +76,7 @@ impl RunLine {
             logical: clock.bare(row.logical_at),
             started: row.started_at.map(|it| clock.short(it)),
             took: clock.took(row.started_at, row.finished_at),
+            reason: row.reason(),
             by: row.triggered_by,
             note: row.note,
             run_id: row.run_id,
@@ -145,6 +148,7 @@ async fn show(
             .into_iter()
             .map(|it| RunLine::new(it, &clock))
             .collect(),
+        zone: clock.zone_name(),
         older,
         query,
         dag,

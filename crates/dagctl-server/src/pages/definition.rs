@@ -41,7 +41,7 @@ async fn show(
         .ok_or_else(|| Failure::unknown_dag(&dag_id))?;
     let missing = || {
         Failure::not_found(format!("DAG `{dag_id}` has no version that can run"))
-            .hint("see Problems")
+            .way("/problems", "Problems")
     };
     let version = dag.version.ok_or_else(missing)?;
     let version = app

@@ -29,7 +29,9 @@ enum Form {
     Long,
     /// How long ago alone; the clock shows when it is pointed at.
     Short,
-    /// The clock alone.
+    /// The clock and its zone.
+    Zoned,
+    /// The clock alone, on a page that names the zone.
     Bare,
 }
 
@@ -43,6 +45,11 @@ impl Clock {
         }
     }
 
+    /// The zone's name.
+    pub(super) fn zone_name(&self) -> String {
+        self.zone.iana_name().unwrap_or("UTC").to_owned()
+    }
+
     pub(super) fn utc() -> Self {
         Self::new("UTC")
     }
@@ -53,6 +60,10 @@ impl Clock {
 
     pub(super) fn short(&self, at: Timestamp) -> Moment {
         self.moment(at, Form::Short)
+    }
+
+    pub(super) fn zoned(&self, at: Timestamp) -> Moment {
+        self.moment(at, Form::Zoned)
     }
 
     pub(super) fn bare(&self, at: Timestamp) -> Moment {
@@ -90,9 +101,9 @@ impl fmt::Display for Moment {
         let iso = zoned.timestamp().strftime("%Y-%m-%dT%H:%M:%SZ");
         let utc = self.at.strftime("%Y-%m-%d %H:%M:%S UTC");
         let ago = ago(self.at, self.clock.now);
+        let zone = zoned.strftime("%Z");
         match self.form {
             Form::Long => {
-                let zone = zoned.strftime("%Z");
                 write!(
                     f,
                     r#"<time datetime="{iso}" title="{utc}">{written} <span class="zone">{zone}</span></time> <span class="ago" data-ago="{iso}">{ago}</span>"#
@@ -100,12 +111,15 @@ impl fmt::Display for Moment {
             }
             Form::Short => write!(
                 f,
-                r#"<time class="ago" datetime="{iso}" title="{written} {}, {utc}" data-ago="{iso}">{ago}</time>"#,
-                zoned.strftime("%Z")
+                r#"<time class="ago" datetime="{iso}" title="{written} {zone}, {utc}" data-ago="{iso}">{ago}</time>"#
+            ),
+            Form::Zoned => write!(
+                f,
+                r#"<time datetime="{iso}" title="{utc}, {ago}">{written} <span class="zone">{zone}</span></time>"#
             ),
             Form::Bare => write!(
                 f,
-                r#"<time datetime="{iso}" title="{utc}, {ago}">{written}</time>"#
+                r#"<time datetime="{iso}" title="{written} {zone}, {utc}, {ago}">{written}</time>"#
             ),
         }
     }

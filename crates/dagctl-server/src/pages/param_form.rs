@@ -12,6 +12,8 @@ pub(super) struct ParamField {
     pub(super) kind: &'static str,
     pub(super) input: Input,
     pub(super) value: String,
+    /// What a trigger that leaves it out takes; absent where it must be said.
+    pub(super) default: Option<String>,
     pub(super) is_required: bool,
 }
 
@@ -29,13 +31,17 @@ pub(super) enum Input {
 impl ParamField {
     /// The field of a parameter, with what was typed before, else with its default.
     pub(super) fn new(param: &Param, typed: Option<&Fields>) -> Self {
-        let default = param.default.as_ref().map(as_text).unwrap_or_default();
+        let default = param.default.as_ref().map(as_text);
         Self {
             name: param.name.clone(),
             description: param.description.clone(),
             kind: kind(param),
             input: input(param),
-            value: typed.map_or(default, |it| it.text(&field_name(&param.name)).to_owned()),
+            value: match typed {
+                Some(typed) => typed.text(&field_name(&param.name)).to_owned(),
+                None => default.clone().unwrap_or_default(),
+            },
+            default,
             is_required: param.default.is_none(),
         }
     }

@@ -9,7 +9,7 @@ use dagctl_store::views::service::ProblemRow;
 use super::chrome::Chrome;
 use super::log_text::visible;
 use super::moment::{Clock, Moment};
-use super::{links, page};
+use super::{filters, links, page};
 use crate::App;
 use crate::auth::Viewer;
 use crate::error::Answer;
@@ -41,7 +41,11 @@ async fn list(State(app): State<App>, viewer: Viewer) -> Answer<Html<String>> {
         .await?
         .into_iter()
         .map(|row| ProblemLine {
-            dag_path: row.dag_id.as_deref().map(links::dag),
+            dag_path: row
+                .dag_id
+                .as_deref()
+                .filter(|_| row.has_version)
+                .map(links::dag),
             rendered: visible(&row.rendered),
             since: clock.short(row.first_seen_at),
             row,

@@ -18,7 +18,7 @@ use super::chrome::Chrome;
 use super::dag::kind_word;
 use super::log_text::visible;
 use super::moment::{Clock, Moment};
-use super::{links, page};
+use super::{filters, links, page};
 use crate::App;
 use crate::api::find_run;
 use crate::auth::{Caller, Operator, Viewer};
@@ -66,6 +66,7 @@ struct RunBody {
     commit: Option<String>,
     params: Vec<(String, String)>,
     stopping: Option<String>,
+    reason: Option<String>,
     quarantined: Option<String>,
     is_final: bool,
     may_change: bool,
@@ -173,14 +174,19 @@ async fn body(app: &App, caller: &Caller, run: RunRow) -> Answer<RunBody> {
         started: run.started_at.map(|it| clock.long(it)),
         queued: clock.long(run.queued_at),
         took: clock.took(run.started_at, run.finished_at),
-        logical: clock.bare(run.logical_at),
-        interval: (run.interval_start != run.interval_end)
-            .then(|| (clock.bare(run.interval_start), clock.bare(run.interval_end))),
+        logical: clock.zoned(run.logical_at),
+        interval: (run.interval_start != run.interval_end).then(|| {
+            (
+                clock.bare(run.interval_start),
+                clock.zoned(run.interval_end),
+            )
+        }),
         params: run
             .params
             .iter()
             .map(|(name, value)| (name.clone(), visible(&value.to_string())))
             .collect(),
+        reason: run.reason(),
         stopping: run
             .cancel_requested_by
             .filter(|_| run.cancel_requested_at.is_some()),

@@ -63,6 +63,7 @@ struct TaskPage {
     badge: Badge,
     retry: Option<Moment>,
     attempts: Vec<AttemptLine>,
+    zone: String,
     shown: i16,
     error: Option<AttemptError>,
     lines: LogLines,
@@ -95,6 +96,8 @@ struct LogLines {
 struct LogLine {
     number: i64,
     at: String,
+    /// The fraction of its second, which narrow screens leave out.
+    millis: String,
     stream: &'static str,
     stream_name: &'static str,
     text: String,
@@ -110,13 +113,11 @@ impl LogLines {
                     LineStream::Stdout => ("o", "stdout"),
                     LineStream::Stderr => ("e", "stderr"),
                 };
+                let at = row.at.to_zoned(zone.clone());
                 LogLine {
                     number: row.line,
-                    at: row
-                        .at
-                        .to_zoned(zone.clone())
-                        .strftime("%H:%M:%S%.3f")
-                        .to_string(),
+                    at: at.strftime("%H:%M:%S").to_string(),
+                    millis: at.strftime("%.3f").to_string(),
                     stream,
                     stream_name,
                     text: visible(&row.text),
@@ -186,6 +187,7 @@ async fn show(
                 reason: it.reason,
             })
             .collect(),
+        zone: clock.zone_name(),
         shown,
         error,
         lines: LogLines::new(rows, &zone),

@@ -13,7 +13,7 @@ use dagctl_store::views::dags::DagRow;
 
 use super::chrome::Chrome;
 use super::param_form::{self, Input, ParamField};
-use super::{links, page};
+use super::{filters, links, page};
 use crate::App;
 use crate::auth::{self, Caller, Operator};
 use crate::error::{Answer, Failure};
@@ -49,7 +49,7 @@ async fn find(app: &App, dag_id: &str) -> Answer<(DagRow, Arc<Dag>)> {
             "conflict",
             format!("DAG `{dag_id}` has no version that can run"),
         )
-        .hint("see Problems")
+        .way("/problems", "Problems")
     })?;
     let dag = app.engine().dag(version).await.map_err(Failure::internal)?;
     Ok((row, dag))

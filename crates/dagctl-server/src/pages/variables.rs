@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::chrome::Chrome;
 use super::log_text::visible;
 use super::moment::{Clock, Moment};
-use super::{links, page};
+use super::{filters, links, page};
 use crate::App;
 use crate::api::{remove_variable, save_variable};
 use crate::auth::{Caller, Operator, Viewer};

@@ -174,8 +174,11 @@ async fn what_is_not_there_is_said_on_a_page() {
     let kim = app.browser("kim", Role::Viewer).await;
     for (path, wanted) in [
         ("/nowhere", "there is nothing at this address"),
-        ("/dags/nope", "no DAG is called `nope`"),
-        ("/dags/nope/runs/latest", "no DAG is called `nope`"),
+        ("/dags/nope", "no DAG is called <code>nope</code>"),
+        (
+            "/dags/nope/runs/latest",
+            "no DAG is called <code>nope</code>",
+        ),
         ("/assets/nope.js", "there is no such file"),
         (
             "/assets/..%2Ftemplates%2Fbase.html",
@@ -186,5 +189,109 @@ async fn what_is_not_there_is_said_on_a_page() {
         assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}");
         assert!(reply.text.contains(wanted), "{path}: {}", reply.text);
         assert!(reply.text.contains(reply.header("x-request-id")));
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_run_says_who_asked_for_it() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    app.sql("update dag_run set cancel_requested_at = now(), cancel_requested_by = 'lee' where state = 'f'")
+        .await;
+    let kim = app.browser("kim", Role::Operator).await;
+    for path in ["/dags/orders", "/dags/orders/runs/failed%2Brun"] {
+        let text = kim.get(path).await.text;
+        assert!(text.contains("cancelled by lee"), "{path}");
+    }
+    let run = kim.get("/api/v1/dags/orders/runs/failed%2Brun").await;
+    assert_eq!(run.json()["reason"], "cancelled by lee");
+    assert_eq!(run.json()["state"], "failed");
+    let other = kim.get("/api/v1/dags/orders/runs/live:run").await;
+    assert!(other.json()["reason"].is_null(), "{}", other.text);
+}
+
+#[tokio::test]
+async fn a_problem_that_leaves_the_newest_text_in_use_is_told_apart() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    app.sql("update problem set code = 'D021'").await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    for (path, wanted) in [
+        ("/", "active with a problem"),
+        ("/dags/orders", "is active, with a problem"),
+        ("/problems", "active with this problem"),
+    ] {
+        let text = kim.get(path).await.text;
+        assert!(text.contains(wanted), "{path}");
+        assert!(!text.contains("file is broken"), "{path}");
+        assert!(!text.contains("last good version<"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_problem_of_a_dag_that_never_was_good_leads_nowhere() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    let link = r#"<a href="/dags/orders">last good version</a>"#;
+    assert!(kim.get("/problems").await.text.contains(link));
+    app.sql("update problem set dag_id = 'never'").await;
+    assert!(!kim.get("/problems").await.text.contains("/dags/never"));
+}
+
+#[tokio::test]
+async fn a_dag_without_a_schedule_has_nothing_to_pause() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Operator).await;
+    assert!(kim.get("/").await.text.contains(r#"role="switch""#));
+    app.sql("update dag set schedule = null, is_paused = true")
+        .await;
+    for path in ["/", "/dags/orders", "/dags/orders/trigger"] {
+        let text = kim.get(path).await.text;
+        for word in [
+            r#"role="switch""#,
+            "Resume schedule",
+            "fine\">paused",
+            "mark\">paused",
+        ] {
+            assert!(!text.contains(word), "{word} in {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_running_attempt_is_not_blamed_for_the_one_before() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    app.sql(
+        "insert into attempt (dag_run_id, task_index, map_index, attempt, state, reason, message, worker_id)
+         select dag_run_id, 1, -1, 1, 'l', 'worker_lost', 'its worker vanished', 1 from dag_run where state = 'r';
+         update ready set attempt = 2",
+    )
+    .await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    let tasks = kim.get("/api/v1/dags/orders/runs/live:run/tasks").await;
+    assert!(
+        tasks.text.contains(r#""reason":"attempt 1: worker_lost""#),
+        "{}",
+        tasks.text
+    );
+}
+
+#[tokio::test]
+async fn a_page_that_is_not_there_keeps_the_way_back() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    for (path, way) in [
+        ("/nowhere", r#"href="/""#),
+        ("/dags/nope", r#"href="/""#),
+        ("/dags/orders/runs/nope", r#"href="/dags/orders""#),
+    ] {
+        let text = kim.get(path).await.text;
+        assert!(text.contains("nav-problems"), "{path}");
+        assert!(text.contains(&format!(r#"class="button" {way}"#)), "{path}");
+        assert!(!text.contains("dagctl runs") && !text.contains("dagctl dags"));
     }
 }
