@@ -6,7 +6,7 @@ use crate::commands::{
     connections, dags, db, pools, problems, runs, services, standalone, tasks, tokens, trigger,
     users, validate, variables,
 };
-use crate::config::Environment;
+use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;
 use crate::stop::Ended;
 
@@ -23,6 +23,8 @@ use crate::stop::Ended;
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    home: HomeConfig,
 }
 
 #[derive(Debug, Subcommand)]
@@ -75,6 +77,7 @@ enum Command {
 impl Cli {
     /// Carries out the command.
     pub(crate) async fn run(self, printer: Printer, environment: Environment) -> Ended {
+        let environment = environment.with(self.home);
         match self.command {
             Command::Standalone(args) => standalone::run(args, printer, environment).await,
             Command::Scheduler(args) => services::scheduler(args, printer, environment).await,

@@ -28,8 +28,8 @@ pub(crate) struct Client {
 pub(crate) enum ClientError {
     /// Nobody answers there.
     #[error(
-        "no dagctl answers at {url} ({reason}): start one with `dagctl standalone`, or say where it runs with \
-         --url or DAGCTL_URL"
+        "no dagctl answers at {url} ({reason}): start one with `dagctl standalone`, or say which with --data-dir \
+         (DAGCTL_HOME) for a standalone of this machine, or with --url (DAGCTL_URL) and --token (DAGCTL_TOKEN)"
     )]
     Unreachable {
         /// Where it was looked for.
@@ -71,7 +71,7 @@ impl From<ClientError> for Stop {
 impl Client {
     /// Finds the dagctl that the user means: by flag or variable, else the standalone of this user.
     pub(crate) fn find(config: &ClientConfig, environment: &Environment) -> Result<Self, Stop> {
-        let local = LocalAccess::find(config.data_dir.as_deref(), environment);
+        let local = LocalAccess::find(environment);
         let url = match (&config.url, &local) {
             (Some(url), _) => url.clone(),
             (None, Some(local)) => local.url.clone(),
@@ -234,8 +234,11 @@ impl Client {
                 Some(_) => "the token is not valid there any more: make another with `dagctl tokens create`, and \
                      hand it over as --token or DAGCTL_TOKEN"
                     .to_owned(),
-                None => "make a token with `dagctl tokens create`, and hand it over as --token or DAGCTL_TOKEN"
-                    .to_owned(),
+                None => format!(
+                    "an address alone is not enough, {} wants a token too: make one there with `dagctl tokens create`, and \
+                     hand it over as --token or DAGCTL_TOKEN",
+                    self.base
+                ),
             });
         }
         detail

@@ -25,8 +25,10 @@ pub(crate) struct DagsConfig {
 /// Where dagctl keeps what it must remember outside the database.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct HomeConfig {
-    /// The folder of dagctl's own data [default: ~/.local/share/dagctl, of root /var/lib/dagctl]
-    #[arg(long, env = "DAGCTL_HOME", value_name = "DIR", global = true)]
+    // The variable is read by `Environment`: clap would show the flag as required wherever it is set.
+    /// The folder of a standalone's data, to start it or to speak to it [env: DAGCTL_HOME]
+    /// [default: ~/.local/share/dagctl, of root /var/lib/dagctl]
+    #[arg(long, value_name = "DIR", global = true)]
     pub(crate) data_dir: Option<PathBuf>,
 }
 
@@ -74,9 +76,24 @@ pub(crate) struct WebConfig {
         long,
         env = "DAGCTL_WEB_ADDR",
         default_value = "127.0.0.1:8080",
+        value_parser = address,
         value_name = "ADDR"
     )]
-    pub(crate) web_addr: SocketAddr,
+    web_addr: SocketAddr,
+    /// Another port of that address
+    #[arg(long, short = 'P', value_name = "N")]
+    port: Option<u16>,
+}
+
+impl WebConfig {
+    /// What the flags say together.
+    pub(crate) fn address(&self) -> SocketAddr {
+        let mut address = self.web_addr;
+        if let Some(port) = self.port {
+            address.set_port(port);
+        }
+        address
+    }
 }
 
 /// How people reach the web pages from outside.
@@ -162,21 +179,13 @@ pub(crate) struct ClientConfig {
     /// A token of `dagctl tokens create`
     #[arg(long, env = "DAGCTL_TOKEN", hide_env_values = true, value_parser = secret, value_name = "TOKEN", global = true, help_heading = "Where dagctl runs")]
     pub(crate) token: Option<Secret>,
-    /// The data folder of the standalone to speak to
-    #[arg(
-        long,
-        env = "DAGCTL_HOME",
-        value_name = "DIR",
-        global = true,
-        help_heading = "Where dagctl runs"
-    )]
-    pub(crate) data_dir: Option<PathBuf>,
 }
 
 /// What dagctl takes from its environment besides the variables that stand for flags.
 #[derive(Clone, Default)]
 pub(crate) struct Environment {
     variables: BTreeMap<String, OsString>,
+    data_dir: Option<PathBuf>,
 }
 
 impl Environment {
@@ -186,7 +195,20 @@ impl Environment {
             variables: std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
                 .collect(),
+            data_dir: None,
         }
+    }
+
+    /// The same, with what the command line says of the data folder.
+    #[must_use]
+    pub(crate) fn with(mut self, home: HomeConfig) -> Self {
+        self.data_dir = home.data_dir;
+        self
+    }
+
+    /// The data folder that the user names, by flag or variable.
+    pub(crate) fn data_dir(&self) -> Option<PathBuf> {
+        self.data_dir.clone().or_else(|| self.path("DAGCTL_HOME"))
     }
 
     /// Variables and connections that tasks may use, by their whole names: `DAGCTL_VAR_…`, `AIRFLOW_CONN_…`.
@@ -255,6 +277,16 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix(':').unwrap_or(text);
+    if let Ok(port) = port.parse::<u16>() {
+        return Ok((std::net::Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| {
+        "expected an address and a port such as 127.0.0.1:8181, or a port alone".to_owned()
+    })
+}
+
 fn period(text: &str) -> Result<Duration, String> {
     // DAG files have no use for less than a second; a heartbeat may.
     if let Some(Ok(millis)) = text.strip_suffix("ms").map(str::parse) {
@@ -276,12 +308,21 @@ mod tests {
     }
 
     #[test]
+    fn a_port_alone_is_one_of_this_machine() {
+        for text in ["8181", ":8181", "127.0.0.1:8181"] {
+            assert_eq!(address(text).unwrap().to_string(), "127.0.0.1:8181");
+        }
+        assert!(address("localhost").unwrap_err().contains("127.0.0.1:8181"));
+    }
+
+    #[test]
     fn only_variables_with_a_known_prefix_reach_tasks() {
         let environment = Environment {
             variables: [("DAGCTL_VAR_DATA_DIR", "/data"), ("PATH", "/bin")]
                 .into_iter()
                 .map(|(name, value)| (name.to_owned(), value.into()))
                 .collect(),
+            data_dir: None,
         };
         assert_eq!(
             environment.task_settings().into_iter().collect::<Vec<_>>(),

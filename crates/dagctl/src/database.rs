@@ -12,7 +12,7 @@ pub(crate) fn url_or_local(
     config: &DatabaseConfig,
     environment: &Environment,
 ) -> Result<Secret, Stop> {
-    let local = || LocalAccess::find(None, environment)?.database_url;
+    let local = || LocalAccess::find(environment)?.database_url;
     match config.url(environment).or_else(|| local().map(Secret::new)) {
         Some(url) => Ok(url),
         None => required_url(config, environment),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use dagctl_api::runs::{Run, RunEvent};
 use dagctl_api::state::{RunState, TaskState};
 use dagctl_api::tasks::Task;
+use dagctl_core::duration;
 
 use crate::client::{Client, ClientError};
 use crate::events::Events;
@@ -155,8 +156,11 @@ impl Follower<'_> {
                 }
             }
             TaskState::UpForRetry => {
-                if let Some(error) = task.error.as_deref().and_then(|it| it.lines().next()) {
-                    line.push_str(&format!(": {error}"));
+                if let Some(error) = task.error.as_deref() {
+                    line.push_str(&format!(": {}", shortened(error)));
+                }
+                if let Some(wait) = time_to_retry(task) {
+                    line.push_str(&format!(", next try in {wait}"));
                 }
             }
             TaskState::Skipped => {
@@ -228,14 +232,33 @@ pub(crate) fn name(task: &Task) -> String {
     }
 }
 
-/// A duration for people: `0.4 s`, `2 m 5 s`, `3 h 20 m`.
+/// A duration for people, as in DAG files: `420ms`, `2m5s`.
 pub(crate) fn span(milliseconds: i64) -> String {
-    let seconds = milliseconds / 1000;
-    match seconds {
-        ..10 => format!("{}.{} s", seconds, milliseconds % 1000 / 100),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} m", seconds / 3600, seconds % 3600 / 60),
+    duration::human(Duration::from_millis(
+        milliseconds.try_into().unwrap_or_default(),
+    ))
+}
+
+/// How long a task that failed still waits for its next attempt, in whole seconds.
+fn time_to_retry(task: &Task) -> Option<String> {
+    let moment = |text: &Option<String>| text.as_deref()?.parse::<jiff::Timestamp>().ok();
+    // The clock of the server, as far as it has told: this one may be another.
+    let now = moment(&task.started_at)?
+        .checked_add(Duration::from_millis(task.duration_ms?.try_into().ok()?))
+        .ok()?;
+    let wait = Duration::try_from(moment(&task.retry_at)?.duration_since(now)).ok()?;
+    Some(duration::human(Duration::from_secs(
+        wait.as_millis().div_ceil(1000).try_into().ok()?,
+    )))
+}
+
+/// A reason in one line, and no more of it than fits beside a task's name.
+fn shortened(reason: &str) -> String {
+    const MOST: usize = 100;
+    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
     }
 }
 
@@ -251,8 +274,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_short_and_in_two_units_at_most() {
+    fn durations_look_as_in_dag_files() {
         let shown = [420, 10_900, 125_000, 12_000_000].map(span);
-        assert_eq!(shown, ["0.4 s", "10 s", "2 m 5 s", "3 h 20 m"]);
+        assert_eq!(shown, ["420ms", "10.9s", "2m5s", "3h20m"]);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_between_letters() {
+        assert_eq!(shortened("no such table:\n  a"), "no such table: a");
+        assert_eq!(shortened(&"ä".repeat(200)).chars().count(), 101);
     }
 }

@@ -48,15 +48,20 @@ impl LocalAccess {
         Ok(())
     }
 
-    /// Reads the file in `data_dir`, else the one that the pointer leads to.
-    pub(crate) fn find(data_dir: Option<&Path>, environment: &Environment) -> Option<Self> {
-        let data_dir = match data_dir {
-            Some(folder) => folder.to_owned(),
+    /// Reads the file in the data folder that the user names, else the one that the pointer leads to.
+    pub(crate) fn find(environment: &Environment) -> Option<Self> {
+        let data_dir = match environment.data_dir() {
+            Some(folder) => folder,
             None => {
                 let text = fs::read(pointer_file(environment)?).ok()?;
                 serde_json::from_slice::<Pointer>(&text).ok()?.data_dir
             }
         };
+        Self::read(&data_dir)
+    }
+
+    /// Reads the file in `data_dir`.
+    pub(crate) fn read(data_dir: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(data_dir.join(FILE)).ok()?).ok()
     }
 }

@@ -14,6 +14,7 @@ mod printer;
 mod secret_key;
 mod signals;
 mod stop;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -27,8 +28,11 @@ use crate::stop::BROKEN;
 fn main() -> ExitCode {
     let environment = Environment::read();
     let printer = Printer::new(&environment);
-    // Wrong usage ends here, with clap's own words and exit code 2.
-    let cli = Cli::parse();
+    // Wrong usage ends here, with exit code 2.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(err) => usage::exit(err, printer),
+    };
     // Every TLS connection of this process uses this provider. A second call would fail; there is none.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -59,6 +59,11 @@ impl Printer {
         self.stdout_colour
     }
 
+    /// Whether what is not data may be coloured.
+    pub(crate) fn colours_asides(self) -> bool {
+        self.stderr_colour
+    }
+
     /// Writes a line of data.
     pub(crate) fn data(self, line: impl Display) {
         // Whoever closed the pipe has read enough.

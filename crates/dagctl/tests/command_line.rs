@@ -200,6 +200,34 @@ async fn wrong_usage_exits_with_two() {
 }
 
 #[tokio::test]
+async fn a_command_of_another_program_is_answered_with_ours() {
+    let place = Place::new();
+    for (args, words) in [
+        (&["dags", "list-import-errors"][..], "`dagctl problems`"),
+        (
+            &["--data-dir", "data", "tasks", "clear", "orders"],
+            "trigger the DAG again",
+        ),
+        (&["list"], "`dagctl dags list`"),
+        (&["web", "--web-addr", "here"], "127.0.0.1:8181"),
+    ] {
+        let ended = place.run(args).await;
+        assert_eq!(ended.code, 2, "{args:?}");
+        assert!(ended.stderr.contains(words), "{args:?}: {ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_variable_is_no_required_flag() {
+    let place = Place::new();
+    let mut command = place.command(&["trigger"]);
+    command.env("DAGCTL_HOME", "data");
+    let ended = crate::support::end(command).await;
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("trigger <DAG_ID>"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn the_version_is_data() {
     let version = Place::new().ok(&["version"]).await;
     assert_eq!(version, format!("dagctl {}\n", env!("CARGO_PKG_VERSION")));

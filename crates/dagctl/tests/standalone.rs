@@ -360,7 +360,20 @@ async fn a_changed_file_is_active_soon_and_a_broken_one_leaves_the_last_good_ver
     assert!(problems.contains("operater"), "{problems}");
     assert_eq!(tasks().await, ["second"]);
     place.ok(&["trigger", "hello", "--wait"]).await;
-    standalone.interrupt().await;
+
+    place.write("dags/new.yaml", "tasks: {a: {operater: empty}}\n");
+    eventually("the new file's problem", async || {
+        let refused = place.run(&["trigger", "new"]).await;
+        refused
+            .stderr
+            .contains("`dags/new.yaml` has an error")
+            .then_some(())
+    })
+    .await;
+    let ended = standalone.interrupt().await;
+    assert!(ended.stderr.contains("hello changed"), "{ended:?}");
+    let told = ended.stderr.matches("--> dags/hello.yaml").count();
+    assert!((1..=2).contains(&told), "{ended:?}");
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use dagctl_api::dags::{Dag, DagDetail, DagPatch};
 use reqwest::Method;
 
 use crate::client::Client;
-use crate::commands::runs::{ListArgs, list as list_runs, when};
-use crate::commands::{trigger, validate};
+use crate::commands::runs::{ListArgs, list as list_runs, when, when_utc};
+use crate::commands::{problems, trigger, validate};
 use crate::config::{ClientConfig, DagsConfig, Environment};
 use crate::printer::{Format, Printer, Tone};
 use crate::stop::Ended;
@@ -110,7 +110,14 @@ async fn list(client: &Client, tag: Option<&str>, output: Format, printer: Print
     printer.rows(
         output,
         &dags,
-        ["DAG", "SCHEDULE", "LAST RUN", "NEXT RUN", "TASKS", "FILE"],
+        [
+            "DAG",
+            "SCHEDULE",
+            "LAST RUN (UTC)",
+            "NEXT RUN (UTC)",
+            "TASKS",
+            "FILE",
+        ],
         |it| {
             let last = match it.last_runs.first() {
                 Some(run) => format!("{} {}", run.state.name(), when(&run.queued_at)),
@@ -124,6 +131,7 @@ async fn list(client: &Client, tag: Option<&str>, output: Format, printer: Print
             let file = match (&it.missing_since, it.problem_count) {
                 (Some(_), _) => format!("{} (gone)", it.file),
                 (None, 0) => it.file.clone(),
+                (None, 1) => format!("{} (1 problem)", it.file),
                 (None, problems) => format!("{} ({problems} problems)", it.file),
             };
             let schedule = it.schedule.clone().unwrap_or_else(|| "manual".to_owned());
@@ -144,7 +152,10 @@ async fn list(client: &Client, tag: Option<&str>, output: Format, printer: Print
 }
 
 async fn show(client: &Client, dag_id: &str, output: Format, printer: Printer) -> Ended {
-    let detail: DagDetail = client.get(&["dags", dag_id]).await?;
+    let detail: DagDetail = match client.get(&["dags", dag_id]).await {
+        Ok(detail) => detail,
+        Err(err) => return Err(problems::explain(client, dag_id, err).await),
+    };
     let dag = &detail.dag;
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let params = detail.params.iter().map(|it| {
@@ -182,7 +193,7 @@ async fn show(client: &Client, dag_id: &str, output: Format, printer: Printer) -
                 }),
             ),
             ("paused", dag.is_paused.then(|| "yes".to_owned())),
-            ("next run", dag.next_due_at.as_deref().map(when)),
+            ("next run", dag.next_due_at.as_deref().map(when_utc)),
             ("owner", dag.owner.clone()),
             ("tags", some(&dag.tags.join(", "))),
             (

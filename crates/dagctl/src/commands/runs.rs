@@ -135,7 +135,14 @@ pub(crate) async fn list(args: ListArgs, printer: Printer, environment: &Environ
     printer.rows(
         args.output,
         &runs,
-        ["RUN", "STATE", "STARTED", "TOOK", "LOGICAL DATE", "BY"],
+        [
+            "RUN",
+            "STATE",
+            "STARTED (UTC)",
+            "TOOK",
+            "LOGICAL DATE (UTC)",
+            "BY",
+        ],
         |it| {
             [
                 it.run_id.clone(),
@@ -188,8 +195,8 @@ async fn show(client: &Client, which: &RunArgs, output: Format, printer: Printer
             ("type", Some(run.run_type.name().to_owned())),
             ("by", run.triggered_by.clone()),
             ("note", run.note.clone()),
-            ("logical date", Some(when(&run.logical_date))),
-            ("started", run.started_at.as_deref().map(when)),
+            ("logical date", Some(when_utc(&run.logical_date))),
+            ("started", run.started_at.as_deref().map(when_utc)),
             ("took", run.duration_ms.map(span)),
             ("commit", run.git_commit.clone()),
             ("stop asked by", run.cancel_requested_by.clone()),
@@ -241,10 +248,15 @@ async fn logs(client: &Client, which: &RunArgs, only: Option<&str>, printer: Pri
     Ok(())
 }
 
-/// A moment for people, in UTC to the second.
+/// A moment for people, in UTC to the second, below a header that says so.
 pub(crate) fn when(text: &str) -> String {
     match text.parse::<jiff::Timestamp>() {
-        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        Ok(moment) => moment.strftime("%Y-%m-%d %H:%M:%S").to_string(),
         Err(_) => text.to_owned(),
     }
+}
+
+/// The same where nothing else says that it is UTC.
+pub(crate) fn when_utc(text: &str) -> String {
+    format!("{} UTC", when(text))
 }

@@ -7,7 +7,7 @@ use dagctl_engine::syncer::Syncer;
 
 use crate::commands::{standalone, validate};
 use crate::config::{
-    DagsConfig, DatabaseConfig, Environment, HomeConfig, LinksConfig, LogConfig, PeriodsConfig,
+    DagsConfig, DatabaseConfig, Environment, LinksConfig, LogConfig, PeriodsConfig,
     SecretKeyConfig, WebConfig, WorkerConfig,
 };
 use crate::daemon::{self, Daemon, Setup, Signals};
@@ -23,8 +23,6 @@ const GRACE: Duration = Duration::from_secs(300);
 struct CommonArgs {
     #[command(flatten)]
     dags: DagsConfig,
-    #[command(flatten)]
-    home: HomeConfig,
     #[command(flatten)]
     database: DatabaseConfig,
     #[command(flatten)]
@@ -88,7 +86,7 @@ pub(crate) async fn worker(args: WorkerArgs, printer: Printer, environment: Envi
 
 /// Runs a web service until a signal stops it.
 pub(crate) async fn web(args: WebArgs, printer: Printer, environment: Environment) -> Ended {
-    let listener = daemon::bind(args.web.web_addr).await?;
+    let listener = daemon::bind(args.web.address()).await?;
     let url = daemon::local_url(&listener)?;
     let daemon = args.common.prepare(None, &environment).await?;
     let outside = args.common.links.base_url.as_deref().unwrap_or(&url);
@@ -140,7 +138,7 @@ impl CommonArgs {
     }
 
     fn runs_folder(&self, environment: &Environment) -> Result<PathBuf, Stop> {
-        let data_dir = standalone::data_dir(self.home.data_dir.as_deref(), environment)?;
+        let data_dir = standalone::data_dir(environment)?;
         Ok(data_dir.join("runs"))
     }
 }

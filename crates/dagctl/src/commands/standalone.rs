@@ -5,16 +5,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dagctl_core::connection::{Connection, Secret};
-use dagctl_engine::syncer::{Synced, Syncer};
+use dagctl_dagfile::Color;
+use dagctl_engine::syncer::{Change, News, Synced, Syncer};
 use dagctl_postgres::{Options, PrivatePostgres, Programs, ServerUser};
 use dagctl_server::auth::{self, Role};
 use dagctl_store::Store;
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::validate;
 use crate::config::{
-    DagsConfig, DatabaseConfig, Environment, HomeConfig, LinksConfig, LogConfig, PeriodsConfig,
+    DagsConfig, DatabaseConfig, Environment, LinksConfig, LogConfig, PeriodsConfig,
     SecretKeyConfig, WebConfig, WorkerConfig,
 };
 use crate::daemon::{self, Daemon, Setup, Signals};
@@ -49,8 +51,6 @@ pub(crate) struct Args {
     #[command(flatten)]
     dags: DagsConfig,
     #[command(flatten)]
-    home: HomeConfig,
-    #[command(flatten)]
     database: DatabaseConfig,
     #[command(flatten)]
     secret_key: SecretKeyConfig,
@@ -71,10 +71,14 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
     logging::start(&args.log, "warn,sqlx::postgres::notice=off", &environment)?;
     let signals = Signals::listen()?;
     validate::existing_folder(&args.dags.dags_folder)?;
-    let data_dir = data_dir(args.home.data_dir.as_deref(), &environment)?;
-    let listener = match daemon::bind(args.web.web_addr).await {
+    let data_dir = data_dir(&environment)?;
+    let data_dir_flag = match environment.data_dir() {
+        Some(_) => format!(" --data-dir {}", data_dir.display()),
+        None => String::new(),
+    };
+    let listener = match daemon::bind(args.web.address()).await {
         Ok(listener) => listener,
-        Err(stop) => return Err(already_running(&data_dir, &environment).unwrap_or(stop)),
+        Err(stop) => return Err(already_running(&data_dir).unwrap_or(stop)),
     };
     let url = daemon::local_url(&listener)?;
 
@@ -142,6 +146,8 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
         .await
         .context("could not make the setup link")?;
     let mut syncer = Syncer::new(daemon.engine().clone());
+    let (sender, mut news) = mpsc::unbounded_channel();
+    syncer.tell(sender);
     // Whatever the next lines name can be triggered.
     let synced = syncer
         .sync()
@@ -156,11 +162,19 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
         let major = server.major();
         (major, tokio::spawn(keep_alive(server, keep.clone())))
     });
+    while let Ok(it) = news.try_recv() {
+        match it {
+            News::Problem(problem) if problem.is_error() => tell(&News::Problem(problem), printer),
+            // The lines below count them.
+            News::Problem(_) | News::Active { .. } => (),
+        }
+    }
     welcome(
         &Welcome {
             url: &url,
             setup_link: setup_link.as_deref(),
             data_dir: &data_dir,
+            data_dir_flag: &data_dir_flag,
             postgres: postgres.as_ref().map(|(major, _)| *major),
             new_key: key.is_new,
             dags_folder: &args.dags.dags_folder,
@@ -169,6 +183,12 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
         },
         printer,
     );
+
+    tokio::spawn(async move {
+        while let Some(it) = news.recv().await {
+            tell(&it, printer);
+        }
+    });
 
     daemon.until_told_to_stop().await;
     printer.say("\nStopping: running tasks may end, Ctrl-C again stops them at once");
@@ -188,9 +208,9 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
 }
 
 /// The folder of the flag, or this user's usual one.
-pub(crate) fn data_dir(asked: Option<&Path>, environment: &Environment) -> Result<PathBuf, Stop> {
-    let folder = match asked {
-        Some(folder) => folder.to_owned(),
+pub(crate) fn data_dir(environment: &Environment) -> Result<PathBuf, Stop> {
+    let folder = match environment.data_dir() {
+        Some(folder) => folder,
         None => {
             let user = ServerUser::choose().map_err(Stop::broken)?;
             dagctl_postgres::default_data_dir(
@@ -216,8 +236,8 @@ fn make_private_folder(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Says so when it is another standalone on this folder that has the address.
-fn already_running(data_dir: &Path, environment: &Environment) -> Option<Stop> {
-    let running = LocalAccess::find(Some(data_dir), environment)?;
+fn already_running(data_dir: &Path) -> Option<Stop> {
+    let running = LocalAccess::read(data_dir)?;
     let is_locked = std::fs::File::open(data_dir.join("lock"))
         .ok()?
         .try_lock()
@@ -330,11 +350,37 @@ async fn keep_alive(mut server: PrivatePostgres, stop: CancellationToken) -> Pri
     server
 }
 
+/// Says what became of a DAG file.
+fn tell(news: &News, printer: Printer) {
+    match news {
+        News::Problem(problem) => {
+            let color = if printer.colours_asides() {
+                Color::Always
+            } else {
+                Color::Never
+            };
+            printer.say(format_args!("{}\n", problem.render(color)));
+        }
+        News::Active { dag_id, change } => {
+            let what = match change {
+                Change::New => "is new, and active",
+                Change::Changed => "changed: its new version is active",
+                Change::Mended => "has no error any more",
+            };
+            printer.say(format_args!(
+                "{} {what}",
+                printer.paint_aside(Tone::Strong, dag_id)
+            ));
+        }
+    }
+}
+
 /// What the calm lines tell.
 struct Welcome<'a> {
     url: &'a str,
     setup_link: Option<&'a str>,
     data_dir: &'a Path,
+    data_dir_flag: &'a str,
     postgres: Option<u32>,
     new_key: bool,
     dags_folder: &'a Path,
@@ -380,8 +426,19 @@ fn welcome(it: &Welcome<'_>, printer: Printer) {
     if let Some(counts) = validate::counts(it.synced.errors, 0) {
         line(
             "",
-            &format!("{counts} in the files: see {} validate", it.program),
+            &format!(
+                "{counts} in the files, shown above and by {} validate",
+                it.program
+            ),
         );
+    }
+    match it.synced.stale.as_slice() {
+        [] => (),
+        [one] => line("", &format!("{one} goes on with its last good version")),
+        many => line(
+            "",
+            &format!("{} go on with their last good versions", many.join(", ")),
+        ),
     }
     if let Some(next) = names
         .iter()
@@ -390,7 +447,10 @@ fn welcome(it: &Welcome<'_>, printer: Printer) {
     {
         line(
             "Next",
-            &format!("in a second terminal: {} trigger {next} --wait", it.program),
+            &format!(
+                "in a second terminal: {} trigger {next} --wait{}",
+                it.program, it.data_dir_flag
+            ),
         );
     }
 }

@@ -123,12 +123,11 @@ pub(crate) fn print_instances(tasks: &[Task], output: Format, printer: Printer) 
         tasks,
         ["TASK", "STATE", "ATTEMPT", "TOOK", "WHY"],
         |it| {
-            // A success after a failed attempt still remembers that attempt's reason.
+            // What follows a failed attempt may still remember that attempt's reason.
             let why = match it.state {
-                TaskState::Success => "",
+                TaskState::Success | TaskState::Running => "",
                 TaskState::None
                 | TaskState::Queued
-                | TaskState::Running
                 | TaskState::UpForRetry
                 | TaskState::Failed
                 | TaskState::UpstreamFailed

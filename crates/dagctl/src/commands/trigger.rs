@@ -4,7 +4,8 @@ use dagctl_api::dags::DagDetail;
 use dagctl_api::runs::{TriggerRequest, Triggered};
 use serde_json::{Map, Value};
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
+use crate::commands::problems;
 use crate::config::{ClientConfig, Environment};
 use crate::follow;
 use crate::printer::{Format, Printer, Tone};
@@ -44,14 +45,21 @@ pub(crate) struct Args {
 /// Triggers, follows, and ends as the run ends.
 pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment) -> Ended {
     let client = Client::find(&args.client, environment)?;
+    let params = match params(&client, &args).await? {
+        Ok(params) => params,
+        Err(err) => return Err(problems::explain(&client, &args.dag_id, err).await),
+    };
     let request = TriggerRequest {
-        params: params(&client, &args).await?,
+        params,
         logical_date: args.logical_date.as_deref().map(moment).transpose()?,
         run_id: args.run_id,
         note: args.note,
     };
     let path = ["dags", &args.dag_id, "runs"];
-    let triggered: Triggered = client.send_once(&path, &fresh_key(), &request).await?;
+    let triggered: Triggered = match client.send_once(&path, &fresh_key(), &request).await {
+        Ok(triggered) => triggered,
+        Err(err) => return Err(problems::explain(&client, &args.dag_id, err).await),
+    };
     let run = triggered.run;
     let link = client.link(&run.path);
     if args.wait {
@@ -75,7 +83,10 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment)
 }
 
 /// Reads `--conf`, then `-p`, which wins. A text becomes what the DAG's param may be.
-async fn params(client: &Client, args: &Args) -> Result<Map<String, Value>, Stop> {
+async fn params(
+    client: &Client,
+    args: &Args,
+) -> Result<Result<Map<String, Value>, ClientError>, Stop> {
     let mut params = match args.conf.as_deref().map(serde_json::from_str::<Value>) {
         None => Map::new(),
         Some(Ok(Value::Object(conf))) => conf,
@@ -91,9 +102,12 @@ async fn params(client: &Client, args: &Args) -> Result<Map<String, Value>, Stop
         }
     };
     if args.params.is_empty() {
-        return Ok(params);
+        return Ok(Ok(params));
     }
-    let dag: DagDetail = client.get(&["dags", &args.dag_id]).await?;
+    let dag: DagDetail = match client.get(&["dags", &args.dag_id]).await {
+        Ok(dag) => dag,
+        Err(err) => return Ok(Err(err)),
+    };
     for text in &args.params {
         let (name, value) = text.split_once('=').ok_or_else(|| {
             Stop::broken(format_args!(
@@ -107,7 +121,7 @@ async fn params(client: &Client, args: &Args) -> Result<Map<String, Value>, Stop
             .map_or(&[] as &[String], |it| &it.types);
         params.insert(name.to_owned(), value_of(value, types));
     }
-    Ok(params)
+    Ok(Ok(params))
 }
 
 /// A text stays a text where the param may be one; else it is read as JSON, where it is JSON.
