@@ -109,10 +109,7 @@ pub(crate) async fn publish(
             session.close().await;
             Ok(outputs)
         }
-        Err(failure) => {
-            session.abandon().await;
-            Err(failure)
-        }
+        Err(failure) => Err(session.abandon(failure).await),
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod checks;
 pub(crate) mod endpoint;
 pub(crate) mod error;
 pub(crate) mod parameters;
+mod relation;
 pub(crate) mod session;
 pub(crate) mod value;
 
@@ -48,10 +49,7 @@ pub(crate) async fn run(
             session.close().await;
             Ok(outputs)
         }
-        Err(failure) => {
-            session.abandon().await;
-            Err(failure)
-        }
+        Err(failure) => Err(session.abandon(failure).await),
     }
 }
 
@@ -240,10 +238,7 @@ pub(crate) async fn run_check(
             session.close().await;
             Ok(rows.outputs())
         }
-        Err(failure) => {
-            session.abandon().await;
-            Err(failure)
-        }
+        Err(failure) => Err(session.abandon(failure).await),
     }
 }
 
@@ -351,13 +346,13 @@ pub(crate) fn rendered(source: &str, context: &Context, field: &str) -> Result<S
 /// Renders `parameters` and adds `idempotency_key`.
 fn rendered_parameters(
     attempt: &Attempt,
-    parameters: &Map<String, Value>,
+    given: &Map<String, Value>,
 ) -> Result<Map<String, Value>, Failure> {
     let mut values = Map::from_iter([(
-        "idempotency_key".to_owned(),
+        parameters::IDEMPOTENCY_KEY.to_owned(),
         Value::String(attempt.idempotency_key.clone()),
     )]);
-    for (name, value) in parameters {
+    for (name, value) in given {
         let value = template::render_value(value, &attempt.context).map_err(|err| {
             let message = format!("cannot render parameter `{name}`: {err}");
             Failure::new(FailureKind::Definition, message)

@@ -105,17 +105,10 @@ pub(crate) async fn swap(
     prepared: &CarryOver,
     rows: u64,
 ) -> Result<(), Failure> {
-    let retired = versions::name(session, build).await?;
     let kept = target.keep_versions > 0;
-    let published = Published {
-        rows,
-        strategy: "rename",
-        retired: (!kept).then_some(retired.as_str()),
-        kept_version: kept.then_some(retired.as_str()),
-    };
     let since = Instant::now();
     let mut autovacuum_blocks = false;
-    loop {
+    let retired = loop {
         let tried = Instant::now();
         session.execute("begin").await?;
         fence::hold(session, build).await?;
@@ -128,6 +121,14 @@ pub(crate) async fn swap(
         let budget = lock_budget(session, autovacuum_blocks).await?;
         match lock(session, build, &live, budget).await {
             Ok(views) => {
+                // Named by the time under the lock: two builds that wait for it would find the same name before.
+                let retired = versions::name(session, build).await?;
+                let published = Published {
+                    rows,
+                    strategy: "rename",
+                    retired: (!kept).then_some(retired.as_str()),
+                    kept_version: kept.then_some(retired.as_str()),
+                };
                 let asked = Ask {
                     build,
                     target,
@@ -146,7 +147,7 @@ pub(crate) async fn swap(
                     took(tried.elapsed())
                 );
                 session.log.line(text).await;
-                break;
+                break retired;
             }
             Err(failure) if is_busy(&failure) => {
                 session.execute("rollback").await?;
@@ -169,7 +170,7 @@ pub(crate) async fn swap(
             }
             Err(failure) => return Err(failure),
         }
-    }
+    };
     if kept {
         session
             .log

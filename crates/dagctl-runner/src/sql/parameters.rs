@@ -17,6 +17,9 @@ const PREPARABLE: [&str; 7] = [
 /// The name of the prepared statement; there is one at a time.
 const NAME: &str = "dagctl_statement";
 
+/// The parameter that every statement has.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency_key";
+
 /// How a statement with its values is sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -75,7 +78,9 @@ pub(crate) fn bind(
 fn literal(name: &str, values: &Map<String, Value>) -> Result<String, Failure> {
     let wrong = |problem: String| Failure::new(FailureKind::Definition, problem);
     let value = values.get(name).ok_or_else(|| {
-        let known: Vec<_> = values.keys().map(|it| format!("`{it}`")).collect();
+        // It is always there, so nobody looks for it among what they wrote.
+        let own = values.keys().filter(|it| *it != IDEMPOTENCY_KEY);
+        let known: Vec<_> = own.map(|it| format!("`{it}`")).collect();
         wrong(format!(
             "the SQL names `:{name}`, but `parameters` has no `{name}`; it has {}",
             if known.is_empty() {
@@ -168,5 +173,8 @@ mod tests {
             "{}",
             err.message
         );
+        let always = Map::from_iter([(IDEMPOTENCY_KEY.to_owned(), json!("k"))]);
+        let err = bind("select :dya", &always, Preparing::Where).unwrap_err();
+        assert!(err.message.ends_with("it has nothing"), "{}", err.message);
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::sleep;
 
 use super::endpoint::Endpoint;
 use super::error::{Sent, failure};
+use super::relation;
 use crate::{Attempt, CleanUp, Log};
 
 /// How long the end of a statement that was stopped is waited for.
@@ -153,11 +154,11 @@ impl Session {
         }
     }
 
-    /// Undoes what would stay behind after a failure, and logs out.
-    pub(crate) async fn abandon(mut self) {
+    /// Undoes what would stay behind after a failure, and logs out; gives the failure back with what the catalog adds.
+    pub(crate) async fn abandon(mut self, failure: Failure) -> Failure {
         // Where the connection is no longer good, `drop` goes the long way round.
         if !self.is_ready || self.execute("rollback").await.is_err() {
-            return;
+            return failure;
         }
         for statement in std::mem::take(&mut self.undo) {
             if let Err(err) = self.execute(&statement).await {
@@ -166,7 +167,9 @@ impl Session {
                     .await;
             }
         }
+        let failure = relation::explain(&mut self, failure).await;
         self.close().await;
+        failure
     }
 }
 

@@ -118,6 +118,37 @@ async fn an_error_points_at_its_place_in_the_users_text() {
 }
 
 #[tokio::test]
+async fn a_table_that_does_not_exist_leads_to_the_one_meant() {
+    let warehouse = Warehouse::new().await;
+    warehouse
+        .execute(
+            "create table orders (x int); create schema raw_data; \
+             create table raw_data.session_timestamp (x int)",
+        )
+        .await;
+    for (text, hint) in [
+        ("select * from ordres", "did you mean `orders`?"),
+        (
+            "select * from raw_data.sesion_timestamp",
+            "did you mean `raw_data.session_timestamp`?",
+        ),
+        (
+            "select * from session_timestamp",
+            "did you mean `raw_data.session_timestamp`?",
+        ),
+    ] {
+        let ended = warehouse.run(Operator::Sql(sql(text, Fetch::None))).await;
+        let failure = ended.failure();
+        assert_eq!(failure.kind, FailureKind::SqlState("42P01".into()));
+        let last = failure.message.lines().last().unwrap();
+        assert_eq!(last, format!("hint: {hint}"));
+    }
+    let text = "select * from nothing_like_it_anywhere";
+    let ended = warehouse.run(Operator::Sql(sql(text, Fetch::None))).await;
+    assert!(!ended.failure().message.contains("hint"));
+}
+
+#[tokio::test]
 async fn rows_become_outputs_up_to_a_limit() {
     let warehouse = Warehouse::new().await;
     let two = "select x, x * 0.5 as half from generate_series(1, 2) as x";
