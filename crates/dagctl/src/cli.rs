@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    connections, dags, db, pools, problems, runs, services, standalone, tasks, tokens, trigger,
-    users, validate, variables,
+    bench, connections, dags, db, pools, problems, runs, services, standalone, tasks, tokens,
+    trigger, users, validate, variables,
 };
 use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;
@@ -70,6 +70,9 @@ enum Command {
     /// Tokens that let a program in
     #[command(alias = "token")]
     Tokens(tokens::Args),
+    /// Measure how close this machine's dagctl comes to the limit of its Postgres
+    #[command(alias = "benchmark")]
+    Bench(bench::Args),
     /// Print the version
     Version,
 }
@@ -95,6 +98,7 @@ impl Cli {
             Command::Problems(args) => problems::run(args, printer, &environment).await,
             Command::Users(args) => users::run(args, printer, &environment).await,
             Command::Tokens(args) => tokens::run(args, printer, &environment).await,
+            Command::Bench(args) => bench::run(args, printer, &environment).await,
             Command::Version => {
                 printer.data(format_args!("dagctl {}", env!("CARGO_PKG_VERSION")));
                 Ok(())

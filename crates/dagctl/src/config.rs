@@ -226,6 +226,24 @@ impl Environment {
             .collect()
     }
 
+    /// The environment for a dagctl that is to know nothing of this one, nor of the user's Postgres.
+    pub(crate) fn for_a_fresh_dagctl(&self) -> Vec<(String, OsString)> {
+        const OURS: [&str; 7] = [
+            "AIRFLOW_",
+            "CARGO_",
+            "DAGCTL_",
+            "DATABASE_URL",
+            "PG",
+            "RUST_LOG",
+            "XDG_",
+        ];
+        self.variables
+            .iter()
+            .filter(|(name, _)| !OURS.iter().any(|ours| name.starts_with(ours)))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
     /// The user's home folder (`HOME`).
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.path("HOME")

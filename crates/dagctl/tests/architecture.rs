@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 /// Which of our crates each of them may import. The order is that of the picture: downwards only.
-const IMPORTS: [(&str, &[&str]); 11] = [
+const IMPORTS: [(&str, &[&str]); 12] = [
     (
         "dagctl",
         &[
             "dagctl-api",
+            "dagctl-bench",
             "dagctl-core",
             "dagctl-dagfile",
             "dagctl-engine",
@@ -43,6 +44,8 @@ const IMPORTS: [(&str, &[&str]); 11] = [
     ("dagctl-core", &[]),
     ("dagctl-api", &[]),
     ("dagctl-postgres", &[]),
+    // It speaks to the program under test as any client does.
+    ("dagctl-bench", &["dagctl-api"]),
     ("dagctl-testkit", &["dagctl-postgres"]),
     ("xtask", &["dagctl-postgres"]),
 ];
@@ -83,11 +86,12 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("jiff-sqlx", &["dagctl-store"]),
     ("minijinja", &["dagctl-core"]),
     ("notify", &["dagctl-engine"]),
-    ("reqwest", &["dagctl", "dagctl-runner"]),
+    ("reqwest", &["dagctl", "dagctl-bench", "dagctl-runner"]),
     ("rust-embed", &["dagctl-server"]),
     (
         "rustix",
         &[
+            "dagctl-bench",
             "dagctl-postgres",
             "dagctl-runner",
             "dagctl-testkit",
@@ -99,9 +103,17 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("rustls-platform-verifier", &["dagctl-runner"]),
     ("serde-saphyr", &["dagctl-dagfile"]),
     ("sqlparser", &["dagctl-dagfile"]),
-    ("sqlx", &["dagctl-runner", "dagctl-store", "dagctl-testkit"]),
+    (
+        "sqlx",
+        &[
+            "dagctl-bench",
+            "dagctl-runner",
+            "dagctl-store",
+            "dagctl-testkit",
+        ],
+    ),
     ("subtle", &["dagctl-store"]),
-    ("tempfile", &["dagctl-testkit", "xtask"]),
+    ("tempfile", &["dagctl-bench", "dagctl-testkit", "xtask"]),
     ("tokio-stream", &["dagctl-server"]),
     ("tower", &["dagctl-server"]),
     ("tower-http", &["dagctl-server"]),

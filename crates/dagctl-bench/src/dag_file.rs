@@ -1,0 +1,55 @@
+//! The texts of DAG files that workloads write.
+
+use std::fmt::Write;
+
+/// The head of a DAG that no limit of its own holds back; tasks follow.
+pub(crate) const HEAD: &str = "max_active_runs: 100000\nmax_active_tasks: 100000\ntasks:\n";
+
+/// Independent no-op tasks.
+pub(crate) fn fan_out(tasks: usize) -> String {
+    let mut text = HEAD.to_owned();
+    for at in 0..tasks {
+        let _ = writeln!(text, "  t{at}: {{operator: empty}}");
+    }
+    text
+}
+
+/// No-op tasks in a row.
+pub(crate) fn chain(tasks: usize) -> String {
+    layered(tasks, 1)
+}
+
+/// Layers of `width` no-op tasks: each waits for the one above it, and every second one's neighbour for that one too,
+/// which makes about 1.35 edges a task.
+pub(crate) fn layered(tasks: usize, width: usize) -> String {
+    let mut text = HEAD.to_owned();
+    for at in 0..tasks {
+        let (layer, place) = (at / width, at % width);
+        if layer == 0 {
+            let _ = writeln!(text, "  t{at}: {{operator: empty}}");
+            continue;
+        }
+        let above = at - width;
+        // The edges of the floor: l,p → l+1,p, and for even p also l,p → l+1,(p+1) mod width.
+        if width > 1 && place % 2 == 1 {
+            let _ = writeln!(
+                text,
+                "  t{at}: {{operator: empty, depends_on: [t{above}, t{}]}}",
+                above - 1
+            );
+        } else {
+            let _ = writeln!(text, "  t{at}: {{operator: empty, depends_on: t{above}}}");
+        }
+    }
+    text
+}
+
+/// Six no-op tasks: one, four beside each other, one.
+pub(crate) fn diamond() -> String {
+    let mut text = format!("{HEAD}  a: {{operator: empty}}\n");
+    for at in ["b", "c", "d", "e"] {
+        let _ = writeln!(text, "  {at}: {{operator: empty, depends_on: a}}");
+    }
+    text.push_str("  f: {operator: empty, depends_on: [b, c, d, e]}\n");
+    text
+}

@@ -1,0 +1,271 @@
+//! A `dagctl standalone` under test: started like a user's, spoken to over REST, looked at through its database.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use serde::Deserialize;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, PgPool};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::Child;
+
+use crate::place::Place;
+use crate::rest::Rest;
+
+/// How long anything may take on a busy machine before the bench gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
+/// The floors' own database.
+const FLOOR_DATABASE: &str = "bench_floor";
+
+/// What a standalone is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    /// Tasks under way at the same time.
+    pub(crate) slots: usize,
+    /// More flags, such as `--port`.
+    pub(crate) flags: Vec<String>,
+    /// More variables, such as `AIRFLOW_CONN_…`.
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Default for Wanted {
+    /// As a user starts it who says nothing.
+    fn default() -> Self {
+        Self {
+            slots: 16,
+            flags: vec![],
+            variables: vec![],
+        }
+    }
+}
+
+impl Wanted {
+    /// With so many tasks at the same time.
+    pub(crate) fn slots(slots: usize) -> Self {
+        Self {
+            slots,
+            ..Self::default()
+        }
+    }
+}
+
+/// A running standalone. Dropped, it is stopped, and all it wrote is gone.
+pub(crate) struct Standalone {
+    // First the process, then its folder.
+    process: Process,
+    /// Its folders, and commands beside it.
+    pub(crate) place: Place,
+    /// Its REST interface.
+    pub(crate) rest: Rest,
+    /// dagctl's own database.
+    pub(crate) db: PgPool,
+    /// An empty database on the same cluster.
+    pub(crate) floor_db: PgPool,
+    /// Where dagctl's database is, for more processes on it.
+    pub(crate) database_url: String,
+    /// From the spawn to the line that says that it runs.
+    pub(crate) start_time: Duration,
+}
+
+/// What standalone leaves for commands of the same user.
+#[derive(Deserialize)]
+struct LocalAccess {
+    url: String,
+    token: String,
+    database_url: Option<String>,
+}
+
+impl Standalone {
+    /// Starts `program standalone` in a place and waits until it says that it runs.
+    pub(crate) async fn start(
+        program: &Path,
+        place: Place,
+        wanted: Wanted,
+    ) -> anyhow::Result<Self> {
+        let begun = Instant::now();
+        let process = Process::spawn(program, &place, &wanted).await?;
+        let start_time = begun.elapsed();
+        let text = std::fs::read(place.data().join("local.json"))
+            .context("standalone left no local token")?;
+        let local: LocalAccess = serde_json::from_slice(&text)?;
+        let database_url = local
+            .database_url
+            .context("standalone has no private Postgres")?;
+        let db = connect(&database_url, 8).await?;
+        sqlx::query(AssertSqlSafe(format!("create database {FLOOR_DATABASE}")))
+            .execute(&db)
+            .await?;
+        let floor_url = database_url.replacen("/dagctl?", &format!("/{FLOOR_DATABASE}?"), 1);
+        ensure!(
+            floor_url != database_url,
+            "`{database_url}` is not the address of a database `dagctl`"
+        );
+        Ok(Self {
+            process,
+            rest: Rest::new(&local.url, &local.token)?,
+            db,
+            floor_db: connect(&floor_url, 8).await?,
+            place,
+            database_url,
+            start_time,
+        })
+    }
+
+    /// The process's number, to look at its memory and its time.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.child.id().unwrap_or_default()
+    }
+
+    /// Writes a DAG file and waits until the DAG is active with that text's number of tasks.
+    pub(crate) async fn add_dag(&self, dag_id: &str, text: &str) -> anyhow::Result<()> {
+        self.place.write_dag(dag_id, text)?;
+        let begun = Instant::now();
+        loop {
+            let active: Option<i32> = sqlx::query_scalar(
+                "select active_version_id from dag where dag_id = $1 and active_version_id is not null",
+            )
+            .bind(dag_id)
+            .fetch_optional(&self.db)
+            .await?;
+            if active.is_some() {
+                return Ok(());
+            }
+            let problem: Option<String> =
+                sqlx::query_scalar("select rendered from problem where severity = 'error' limit 1")
+                    .fetch_optional(&self.db)
+                    .await?;
+            if let Some(problem) = problem {
+                bail!("the DAG file of `{dag_id}` is refused: {problem}");
+            }
+            ensure!(begun.elapsed() < PATIENCE, "`{dag_id}` was never active");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Waits until as many runs of a DAG have ended, all of them with success.
+    pub(crate) async fn until_ended(&self, dag_id: &str, runs: usize) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let (ended, failed): (i64, i64) = sqlx::query_as(
+                "select count(*) filter (where state in ('s', 'f')), count(*) filter (where state = 'f')
+                 from dag_run join dag using (dag_key) where dag_id = $1",
+            )
+            .bind(dag_id)
+            .fetch_one(&self.db)
+            .await?;
+            ensure!(failed == 0, "{failed} runs of `{dag_id}` failed");
+            if ended >= i64::try_from(runs)? {
+                return Ok(());
+            }
+            ensure!(
+                begun.elapsed() < PATIENCE,
+                "{ended} of {runs} runs of `{dag_id}` ended within {PATIENCE:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops cleanly, as Ctrl-C does. Dropping does the same, and blocks for it.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop_and_keep().await.map(drop)
+    }
+
+    /// Stops cleanly, and keeps the place for another start on the same data.
+    pub(crate) async fn stop_and_keep(mut self) -> anyhow::Result<Place> {
+        self.db.close().await;
+        self.floor_db.close().await;
+        self.process.interrupt();
+        tokio::time::timeout(PATIENCE, self.process.child.wait())
+            .await
+            .context("standalone does not stop")??;
+        Ok(self.place)
+    }
+}
+
+/// Connects to a database of the cluster under test.
+pub(crate) async fn connect(url: &str, most: u32) -> anyhow::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(most)
+        .connect(url)
+        .await
+        .context("could not connect to the private Postgres")
+}
+
+/// A process that is asked to stop when this is dropped, and is gone afterwards.
+struct Process {
+    child: Child,
+}
+
+impl Process {
+    async fn spawn(program: &Path, place: &Place, wanted: &Wanted) -> anyhow::Result<Self> {
+        let slots = wanted.slots.to_string();
+        let mut command = place.command(
+            program,
+            &["standalone", "--web-addr", "127.0.0.1:0", "--slots", &slots],
+        );
+        let mut child = command
+            .args(&wanted.flags)
+            .envs(wanted.variables.iter().map(|(name, value)| (name, value)))
+            // Ctrl-C is for the bench, which stops its processes in order.
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("could not start `{}`", program.display()))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let mut process = Self { child };
+        let mut lines = BufReader::new(stdout.context("no stdout")?).lines();
+        let mut stderr = stderr.context("no stderr")?;
+        // What nobody reads would fill the pipe and stop the writer.
+        let aside = tokio::spawn(async move {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text).await;
+            text
+        });
+        let welcome = async {
+            while let Some(line) = lines.next_line().await? {
+                if line.contains("dagctl is running") {
+                    return Ok::<_, std::io::Error>(true);
+                }
+            }
+            Ok(false)
+        };
+        let is_up = tokio::time::timeout(PATIENCE, welcome)
+            .await
+            .context("standalone does not say that it runs")??;
+        if !is_up {
+            let status = process.child.wait().await?;
+            let said = aside.await.unwrap_or_default();
+            bail!("standalone did not start ({status}): {}", said.trim());
+        }
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(process)
+    }
+
+    fn interrupt(&self) {
+        let pid = self.child.id().and_then(|it| i32::try_from(it).ok());
+        if let Some(pid) = pid.and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::INT);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Twice: the second one does not wait for running tasks.
+        self.interrupt();
+        for turn in 0..1500 {
+            match self.child.try_wait() {
+                Ok(None) => (),
+                Ok(Some(_)) | Err(_) => return,
+            }
+            if turn == 20 {
+                self.interrupt();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
