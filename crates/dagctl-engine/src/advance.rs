@@ -9,6 +9,7 @@ use dagctl_core::ids::{DagKey, DagRunId, TaskIndex, WorkerId};
 use dagctl_core::run::Standing;
 use dagctl_core::state::RunState;
 use dagctl_store::StoreError;
+use dagctl_store::database::Topic;
 use dagctl_store::plans::{Applied, Ended, LockedRun, Look, NewNotice, Orders};
 
 use crate::Engine;
@@ -165,6 +166,7 @@ impl Engine {
     /// Hints for whoever can go on after a commit.
     pub(crate) async fn follow(&self, led: Led) {
         let mut queued = led.queued;
+        let ended = !led.ended.is_empty();
         for dag in led.ended {
             match self.inner.store.start_queued(dag).await {
                 Ok(started) => queued |= started > 0,
@@ -172,30 +174,24 @@ impl Engine {
                     tracing::warn!("Queued runs wait for the scheduler's next pass: {error}")
                 }
             }
-            self.wake().schedule.notify_one();
+        }
+        if ended {
+            self.tell(Topic::Schedule).await;
         }
         if queued {
             self.hint_ready().await;
         }
         if led.timers {
-            self.wake().timer.notify_one();
+            self.tell(Topic::Timer).await;
         }
         if led.notices {
-            self.wake().notice.notify_one();
-            self.inner
-                .store
-                .hint(dagctl_store::database::Topic::Notice)
-                .await;
+            self.tell(Topic::Notice).await;
         }
     }
 
     /// Tells workers, here and elsewhere, that there are queued tasks.
     pub(crate) async fn hint_ready(&self) {
-        self.wake().ready.notify_one();
-        self.inner
-            .store
-            .hint(dagctl_store::database::Topic::Ready)
-            .await;
+        self.tell(Topic::Ready).await;
     }
 }
 

@@ -29,12 +29,12 @@ pub struct EngineConfig {
     pub lease: Duration,
     /// How often a worker renews its lease.
     pub heartbeat: Duration,
-    /// How often silent workers are looked for.
-    pub reap: Duration,
     /// The longest a worker sleeps between two looks at the queue.
     pub poll: Duration,
     /// How long attempts may go on after a worker was asked to stop.
     pub drain_timeout: Duration,
+    /// Whether no other process works on this database: then nobody has to be told, or listened to.
+    pub is_alone: bool,
     /// The 32 bytes that secrets are sealed with.
     pub secret_key: [u8; 32],
 }
@@ -61,9 +61,9 @@ impl EngineConfig {
             slots: 16,
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
-            reap: Duration::from_secs(2),
             poll: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(300),
+            is_alone: false,
             secret_key,
         }
     }

@@ -13,6 +13,7 @@ pub mod settings;
 pub mod sweeper;
 pub mod syncer;
 pub mod trigger;
+pub mod wake;
 pub mod worker;
 
 mod advance;
@@ -27,15 +28,16 @@ use std::sync::Arc;
 use dagctl_core::dag::Dag;
 use dagctl_core::ids::{DagId, DagRunId, DagVersionId};
 use dagctl_store::dags::Paused;
+use dagctl_store::database::Topic;
 use dagctl_store::vault::Vault;
 use dagctl_store::{Store, StoreError};
-use tokio::sync::Notify;
 
 pub use crate::config::EngineConfig;
 pub use crate::trigger::{TriggerError, TriggerRequest, Triggered};
 
 use crate::dag_cache::DagCache;
 use crate::settings::{Settings, SettingsOptions};
+use crate::wake::Wake;
 
 /// Everything that changes runs goes through here. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -52,21 +54,6 @@ struct Inner {
     dags: DagCache,
     settings: Settings,
     wake: Wake,
-}
-
-/// In-process hints; losing one costs a poll's delay.
-#[derive(Debug, Default)]
-pub(crate) struct Wake {
-    /// There are queued tasks.
-    pub(crate) ready: Notify,
-    /// Somebody asked for a run to stop.
-    pub(crate) cancel: Notify,
-    /// There is a message to send.
-    pub(crate) notice: Notify,
-    /// A DAG or a run changed in a way that the scheduler should look at.
-    pub(crate) schedule: Notify,
-    /// A retry was put off, or a run needs a look.
-    pub(crate) timer: Notify,
 }
 
 /// Why the engine could not do as asked.
@@ -132,12 +119,7 @@ impl Engine {
             if let Ok(Err(error)) = look.await {
                 tracing::warn!(run.id = %run, "Look at the run to stop failed, the next one repeats it: {error:#}");
             }
-            self.inner.wake.cancel.notify_waiters();
-            self.inner.wake.schedule.notify_one();
-            self.inner
-                .store
-                .hint(dagctl_store::database::Topic::Cancel)
-                .await;
+            self.tell(Topic::Cancel).await;
         }
         Ok(asked)
     }
@@ -145,7 +127,9 @@ impl Engine {
     /// Stops or resumes a DAG's schedule; `false`: it stood so already.
     pub async fn set_paused(&self, dag_id: &DagId, paused: Paused) -> Result<bool, EngineError> {
         let changed = self.inner.store.set_paused(dag_id, paused).await?;
-        self.inner.wake.schedule.notify_one();
+        if changed == Some(true) {
+            self.tell(Topic::Schedule).await;
+        }
         changed.ok_or_else(|| EngineError::UnknownDag(dag_id.to_string()))
     }
 

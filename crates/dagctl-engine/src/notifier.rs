@@ -6,7 +6,6 @@ use anyhow::Context as _;
 use dagctl_core::notice;
 use dagctl_core::template::{Context, ContextFacts};
 use dagctl_runner::slack::{self, SlackResult};
-use dagctl_store::database::Topic;
 use dagctl_store::notices::{Doubt, DueNotice, SendResult};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
@@ -192,9 +191,14 @@ impl Service for Notifier {
 
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
         for _ in 0..MOST_A_PASS {
+            let next = self.engine.store().next_notice().await?;
+            if next != Some(Duration::ZERO) {
+                return Ok(next);
+            }
             // One at a time: a lease that covers many sends would run out while Slack is slow.
             let Some(notice) = self.engine.store().take_notices(1, LEASE).await?.pop() else {
-                break;
+                // Somebody else is taking it.
+                return Ok(Some(BETWEEN));
             };
             let taken = Instant::now();
             let result = self.send(&notice).await;
@@ -214,7 +218,7 @@ impl Service for Notifier {
             self.settle(&notice, &result, taken).await?;
             sleep(BETWEEN).await;
         }
-        Ok(self.engine.store().next_notice().await?)
+        Ok(Some(Duration::ZERO))
     }
 }
 
@@ -228,31 +232,5 @@ fn later(notice: &DueNotice, error: String, doubt: Doubt, asked: Option<Duration
         delay: asked.unwrap_or(pause),
         error,
         doubt,
-    }
-}
-
-/// Passes other processes' hints on to the services of this one; a poll stands behind each of them.
-pub async fn pass_hints_on(engine: Engine, stop: tokio_util::sync::CancellationToken) {
-    while !stop.is_cancelled() {
-        match engine.store().listen().await {
-            Ok(mut hints) => loop {
-                let hint = tokio::select! {
-                    () = stop.cancelled() => return,
-                    hint = hints.next() => hint,
-                };
-                match hint {
-                    Ok(Some(Topic::Ready)) => engine.wake().ready.notify_one(),
-                    Ok(Some(Topic::Cancel)) => engine.wake().cancel.notify_waiters(),
-                    Ok(Some(Topic::Notice)) => engine.wake().notice.notify_one(),
-                    Ok(None) => (),
-                    Err(_) => break,
-                }
-            },
-            Err(error) => tracing::debug!("Cannot listen for hints: {error}"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => (),
-            () = sleep(Duration::from_secs(2)) => (),
-        }
     }
 }

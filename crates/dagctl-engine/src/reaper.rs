@@ -3,11 +3,15 @@
 
 use std::time::Duration;
 
+use dagctl_core::ids::DagRunId;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::Engine;
 use crate::reconcile::Service;
+
+/// When what could not be done is tried again.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// Finds workers that fell silent, and runs in which something was left undecided.
 pub struct Reaper {
@@ -25,25 +29,40 @@ impl Reaper {
         }
     }
 
-    async fn reap(&self) -> anyhow::Result<()> {
+    async fn reap(&self) -> anyhow::Result<Option<Duration>> {
         let store = self.engine.store();
-        if self.blind_until.is_none_or(|it| it <= Instant::now()) {
-            for worker in store.mark_lost_workers(self.engine.config().lease).await? {
+        let lease = self.engine.config().lease;
+        let mut found = store.neglected(lease).await?;
+        let blind = self
+            .blind_until
+            .map(|it| it.saturating_duration_since(Instant::now()))
+            .filter(|it| !it.is_zero());
+        let silent = found.silent && blind.is_none();
+        if silent {
+            for worker in store.mark_lost_workers(lease).await? {
                 warn!(worker.id = %worker, "Worker {worker} fell silent; its tasks go to others");
             }
         }
-        let released = store.release_lost().await?;
-        if released > 0 {
-            info!("Put back {released} tasks of lost workers");
-            self.engine.hint_ready().await;
-        }
-        store.end_set_aside().await?;
-        for run in store.runs_to_look_at().await? {
-            if let Err(error) = self.engine.advance(run).await {
-                warn!(run.id = %run, "Could not look at run {run}: {error:#}");
+        if silent || found.held {
+            let released = store.release_lost().await?;
+            if released > 0 {
+                info!("Put back {released} tasks of lost workers");
+                self.engine.hint_ready().await;
             }
+            // A task that lost its worker once too often is for a look.
+            found = store.neglected(lease).await?;
         }
-        Ok(())
+        if found.set_aside {
+            store.end_set_aside().await?;
+        }
+        let looked = look_at(&self.engine, &found.runs).await;
+        let again = found.held || (found.silent && blind.is_none()) || !looked;
+        Ok(found
+            .next
+            .into_iter()
+            .chain(blind)
+            .chain(again.then_some(LOOK_AGAIN))
+            .min())
     }
 }
 
@@ -53,12 +72,12 @@ impl Service for Reaper {
     }
 
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
-        if let Err(error) = self.reap().await {
+        let reaped = self.reap().await;
+        if reaped.is_err() {
             // Counted from the last failure: the outage may go on after the first.
             self.blind_until = Some(Instant::now() + self.engine.config().lease);
-            return Err(error);
         }
-        Ok(None)
+        reaped
     }
 }
 
@@ -80,17 +99,38 @@ impl Service for Timekeeper {
     }
 
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
-        let store = self.engine.store().clone();
+        let begun = Instant::now();
+        let store = self.engine.store();
+        let due = store.timers_due().await?;
+        if !due.any {
+            return Ok(due.next);
+        }
+        let own = store.clone();
         // In a task that nobody cancels: a transaction is never dropped half-way.
-        let due = tokio::spawn(async move { store.queue_due_timers().await }).await??;
-        if due.queued > 0 {
+        let done = tokio::spawn(async move { own.queue_due_timers().await }).await??;
+        if done.queued > 0 {
             self.engine.hint_ready().await;
         }
-        for run in due.to_look_at {
-            if let Err(error) = self.engine.advance(run).await {
-                warn!(run.id = %run, "Could not look at run {run}: {error:#}");
-            }
+        if !look_at(&self.engine, &done.to_look_at).await {
+            return Ok(Some(LOOK_AGAIN));
         }
-        Ok(self.engine.store().next_timer().await?)
+        if done.queued > 0 {
+            // There may be more than one transaction takes.
+            return Ok(Some(Duration::ZERO));
+        }
+        // What is due still waits for a place; the end of a task leads to the look that gives it one.
+        Ok(due.next.map(|it| it.saturating_sub(begun.elapsed())))
     }
+}
+
+/// Looks at runs; `false`: not at all of them.
+async fn look_at(engine: &Engine, runs: &[DagRunId]) -> bool {
+    let mut looked = true;
+    for run in runs {
+        if let Err(error) = engine.advance(*run).await {
+            warn!(run.id = %run, "Could not look at run {run}: {error:#}");
+            looked = false;
+        }
+    }
+    looked
 }

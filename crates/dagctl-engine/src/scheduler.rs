@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dagctl_core::dag::Dag;
+use dagctl_core::ids::DagKey;
 use dagctl_core::params;
 use dagctl_core::schedule::Schedule;
 use dagctl_core::timetable::{Due, DueRun, SkippedCount, Timetable, Watermark};
@@ -24,6 +25,9 @@ const RUNS_A_LOOK: usize = 100;
 
 /// How often the partitions of the coming weeks are made sure of.
 const PREPARE: Duration = Duration::from_secs(12 * 3600);
+
+/// How often a DAG that runs again and again is looked at while nothing happens.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long a DAG that could not be scheduled is left alone.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(10);
@@ -92,9 +96,9 @@ impl Scheduler {
         Ok(made_all)
     }
 
-    async fn start_queued(&self) -> anyhow::Result<()> {
+    async fn start_queued(&self, waiting: Vec<DagKey>) -> anyhow::Result<()> {
         let mut queued = 0;
-        for dag in self.engine.store().dags_with_queued_runs().await? {
+        for dag in waiting {
             let store = self.engine.store().clone();
             queued += tokio::spawn(async move { store.start_queued(dag).await }).await??;
         }
@@ -116,33 +120,38 @@ impl Service for Scheduler {
             store.ensure_partitions().await?;
             self.prepared = Some(Instant::now());
         }
-        let (now, due) = store.due_dags().await?;
-        let mut made_all = true;
-        if !due.is_empty() {
-            for known in store
-                .known_dags()
-                .await?
-                .iter()
-                .filter(|it| due.contains(&it.dag_key))
-            {
-                match self.look_at(known, now).await {
-                    Ok(all) => made_all &= all,
-                    // One DAG that cannot be scheduled leaves the others alone.
-                    Err(error) => {
-                        warn!(dag.id = %known.dag_id, "Could not schedule `{}`: {error:#}", known.dag_id);
-                        store
-                            .put_off_schedule(known.dag_key, AFTER_A_FAILURE)
-                            .await?;
-                    }
+        let begun = Instant::now();
+        let due = store.due_dags().await?;
+        self.start_queued(due.waiting).await?;
+        if due.dags.is_empty() {
+            return Ok(due.next);
+        }
+        let (mut made_all, mut failed) = (true, None);
+        for known in store
+            .known_dags()
+            .await?
+            .iter()
+            .filter(|it| due.dags.contains(&it.dag_key))
+        {
+            match self.look_at(known, due.now).await {
+                Ok(all) => made_all &= all,
+                // One DAG that cannot be scheduled leaves the others alone.
+                Err(error) => {
+                    warn!(dag.id = %known.dag_id, "Could not schedule `{}`: {error:#}", known.dag_id);
+                    store
+                        .put_off_schedule(known.dag_key, AFTER_A_FAILURE)
+                        .await?;
+                    failed = Some(AFTER_A_FAILURE);
                 }
             }
         }
-        self.start_queued().await?;
-        Ok(if made_all {
-            store.next_due().await?
-        } else {
-            Some(Duration::ZERO)
-        })
+        if !made_all {
+            return Ok(Some(Duration::ZERO));
+        }
+        // What became due meanwhile, and what these looks put off.
+        let meanwhile = due.next.map(|it| it.saturating_sub(begun.elapsed()));
+        let next = store.due_dags().await?.next;
+        Ok(meanwhile.into_iter().chain(next).chain(failed).min())
     }
 }
 
@@ -153,11 +162,11 @@ fn due(timetable: &Timetable, dag: &Dag, known: &KnownDag, now: Timestamp) -> Du
         } else {
             None
         };
-        // The end of a run wakes the scheduler; the time is for a wake-up that was lost.
-        let again = now.checked_add(Duration::from_secs(5)).ok();
+        // The end of a run makes it due at once; the time is for what no run's end tells, such as a first day to come.
+        let again = now.checked_add(LOOK_AGAIN).ok();
         return Due {
-            // A run moves the watermark, so that of two schedulers that saw none one is refused.
-            watermark: if run.is_some() { now } else { known.watermark },
+            // Of two schedulers that saw no run one is refused; a run that ends later makes the DAG due again.
+            watermark: now,
             runs: run.into_iter().collect(),
             skipped: None,
             next_due_at: again,

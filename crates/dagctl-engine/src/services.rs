@@ -14,11 +14,13 @@ use crate::reaper::{Reaper, Timekeeper};
 use crate::reconcile::reconcile;
 use crate::scheduler::Scheduler;
 use crate::syncer::{FolderWatch, Syncer};
+use crate::wake::watch_the_clock;
 
 /// How often the dags folder is read where the system told of no change.
 const SYNC_PERIOD: Duration = Duration::from_secs(5);
-/// How long a service sleeps at most; its wake-ups are hints that may be lost.
-const PERIOD: Duration = Duration::from_secs(1);
+/// How long a service sleeps at most: it wakes when something is due by what its last look saw, and for hints of what
+/// has changed since. A hint may be lost; then this is what it costs.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Keeps DAG files, schedules, retries, silent workers and messages going until `stop`.
 pub async fn keep_schedules(engine: Engine, syncer: Syncer, stop: CancellationToken) {
@@ -27,21 +29,29 @@ pub async fn keep_schedules(engine: Engine, syncer: Syncer, stop: CancellationTo
     let (own, stopped) = (engine.clone(), stop.clone());
     services.spawn(async move {
         let scheduler = Scheduler::new(own.clone());
-        reconcile(scheduler, &own.wake().schedule, PERIOD, stopped).await;
+        reconcile(scheduler, &own.wake().schedule, SWEEP, stopped).await;
     });
     let (own, stopped) = (engine.clone(), stop.clone());
     services.spawn(async move {
         let timekeeper = Timekeeper::new(own.clone());
-        reconcile(timekeeper, &own.wake().timer, PERIOD, stopped).await;
+        reconcile(timekeeper, &own.wake().timer, SWEEP, stopped).await;
     });
     let (own, stopped) = (engine.clone(), stop.clone());
     services.spawn(async move {
-        let period = own.config().reap;
-        reconcile(Reaper::new(own), &Notify::new(), period, stopped).await;
+        // No longer than a lease: that of a worker which came after the look cannot end before the next.
+        let period = own.config().lease.min(SWEEP);
+        reconcile(
+            Reaper::new(own.clone()),
+            &own.wake().neglected,
+            period,
+            stopped,
+        )
+        .await;
     });
+    services.spawn(watch_the_clock(engine.clone(), stop.clone()));
     services.spawn(async move {
         let notifier = Notifier::new(engine.clone());
-        reconcile(notifier, &engine.wake().notice, PERIOD, stop).await;
+        reconcile(notifier, &engine.wake().notice, SWEEP, stop).await;
     });
     while let Some(ended) = services.join_next().await {
         if let Err(err) = ended {

@@ -1,11 +1,14 @@
 //! A server's own folder, and what PostgreSQL's programs do to it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tracing::{debug, info, warn};
 
-use crate::command::{CommandError, command, run};
+use crate::command::{CommandError, command, run, run_with_input};
 use crate::folder::prepare_inner;
 use crate::programs::{Programs, find_all_programs};
 use crate::server::{ROLE, StartError};
@@ -15,7 +18,9 @@ use crate::settings::Durability;
 /// How long a server may take to start, replaying its log after a crash included.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a fast shutdown may take before it becomes an immediate one, which loses nothing either.
-const STOP_SECONDS: &str = "30";
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a server that starts or stops is looked at: nobody should wait for us rather than for it.
+const LOOK: Duration = Duration::from_millis(2);
 /// A log that has grown beyond this is set aside at the next start.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
 
@@ -39,7 +44,11 @@ impl Cluster {
     }
 
     /// Makes the folder under another name first, so that one that is there is complete.
-    pub(crate) fn init(&self, durability: Durability) -> Result<(), StartError> {
+    pub(crate) fn init(
+        &self,
+        durability: Durability,
+        databases: &[String],
+    ) -> Result<(), StartError> {
         let started = Instant::now();
         let new = self.folder.with_extension("new");
         let io = |source| StartError::Io {
@@ -55,20 +64,22 @@ impl Cluster {
             debug!("No cluster with locale C.UTF-8, trying C: {first}");
             self.initdb(&new, "C")
         })?;
+        if !databases.is_empty() {
+            self.create_databases(&new, databases)?;
+        }
         match durability {
-            // One sync of all files costs less than initdb's own, file by file as it goes.
-            Durability::Full => {
-                let mut sync = self.command("initdb");
-                run(sync.arg("--sync-only").arg("--pgdata").arg(&new)).map_err(|source| {
-                    StartError::Init {
-                        folder: new.clone(),
-                        source,
-                    }
-                })?;
-            }
+            Durability::Full => self.sync(&new)?,
             Durability::TestsOnly => (),
         }
         std::fs::rename(&new, &self.folder).map_err(io)?;
+        if durability == Durability::Full
+            && let Some(parent) = self.folder.parent()
+        {
+            // A folder that has its old name again after a power cut would be made anew, without what was stored in it.
+            File::open(parent)
+                .and_then(|it| it.sync_all())
+                .map_err(io)?;
+        }
         info!(
             duration_ms = started.elapsed().as_millis(),
             "Made a new PostgreSQL {} cluster in `{}`",
@@ -82,6 +93,9 @@ impl Cluster {
         run(self
             .command("initdb")
             .args(["--no-sync", "--auth=trust", "--encoding=UTF8"])
+            .arg("--no-instructions")
+            // Else it compares the system's zone with each zone there is; the server is told UTC anyway.
+            .env("TZ", "UTC")
             .arg(format!("--username={ROLE}"))
             .arg(format!("--locale={locale}"))
             .arg("--pgdata")
@@ -91,6 +105,47 @@ impl Cluster {
             folder: folder.to_owned(),
             source,
         })
+    }
+
+    /// Makes databases without a server, so that a folder that is complete has them.
+    fn create_databases(&self, folder: &Path, databases: &[String]) -> Result<(), StartError> {
+        let script: String = databases
+            .iter()
+            .map(|it| format!("create database \"{}\"\n", it.replace('"', "\"\"")))
+            .collect();
+        let mut single = self.command("postgres");
+        // The whole folder is synced once, later.
+        single.args(["--single", "-c", "fsync=off", "-D"]);
+        run_with_input(single.arg(folder).arg("postgres"), &script)
+            .map(|_| ())
+            .map_err(|source| StartError::Init {
+                folder: folder.to_owned(),
+                source,
+            })
+    }
+
+    /// Makes a new folder durable: by one call for its file system, where there is one. `initdb` waits for each of a
+    /// thousand files in turn, which takes longer than all the rest.
+    #[cfg(target_os = "linux")]
+    fn sync(&self, folder: &Path) -> Result<(), StartError> {
+        let io = |source| StartError::Io {
+            path: folder.to_owned(),
+            source,
+        };
+        let open = File::open(folder).map_err(io)?;
+        rustix::fs::syncfs(open).map_err(|it| io(it.into()))
+    }
+
+    /// Makes a new folder durable.
+    #[cfg(not(target_os = "linux"))]
+    fn sync(&self, folder: &Path) -> Result<(), StartError> {
+        let mut sync = self.command("initdb");
+        run(sync.arg("--sync-only").arg("--pgdata").arg(folder))
+            .map(|_| ())
+            .map_err(|source| StartError::Init {
+                folder: folder.to_owned(),
+                source,
+            })
     }
 
     /// Changes to the version that made the folder, which must be installed too.
@@ -181,7 +236,8 @@ impl Cluster {
         self.folder.join("postmaster.pid")
     }
 
-    pub(crate) fn start(&self, options: &str) -> Result<(), StartError> {
+    /// Starts a server and waits until it takes connections.
+    pub(crate) fn start(&self, settings: &[String]) -> Result<Child, StartError> {
         let log = self.folder.join("server.log");
         if std::fs::metadata(&log).is_ok_and(|it| it.len() > LOG_LIMIT) {
             let _ = std::fs::rename(&log, log.with_extension("log.old"));
@@ -196,16 +252,10 @@ impl Cluster {
         }
         let begun = Instant::now();
         loop {
-            let said = run(self
-                .command("pg_ctl")
-                .args(["start", "--wait", "--silent"])
-                .arg(format!("--timeout={}", START_TIMEOUT.as_secs()))
-                .arg("--pgdata")
-                .arg(&self.folder)
-                .arg("--log")
-                .arg(&log)
-                .args(["--options", options]));
-            let Err(source) = said else { return Ok(()) };
+            let source = match self.try_start(settings, &log) {
+                Ok(server) => return Ok(server),
+                Err(source) => source,
+            };
             let tail = tail(&log);
             // The children of a postmaster that was killed need a moment to notice.
             let children_linger = tail.contains("pre-existing shared memory block");
@@ -221,32 +271,92 @@ impl Cluster {
         }
     }
 
+    /// Starts the server as our child, which outlives us: `pg_ctl` looks only ten times a second.
+    fn try_start(&self, settings: &[String], log: &Path) -> Result<Child, CommandError> {
+        let mut start = command("/bin/sh", Some(&self.user));
+        start
+            // The log is opened by the server's own user.
+            .args([
+                "-c",
+                "umask 077; log=$1; shift; exec \"$@\" >>\"$log\" 2>&1",
+                "sh",
+            ])
+            .arg(log)
+            .arg(self.programs.path("postgres"))
+            .arg("-D")
+            .arg(&self.folder)
+            .args(settings.iter().flat_map(|it| ["-c", it]))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let failed = |said: String| CommandError::Failed {
+            program: "postgres".to_owned(),
+            said,
+        };
+        let mut server = start.spawn().map_err(|source| CommandError::Spawn {
+            program: "postgres".to_owned(),
+            source,
+        })?;
+        let begun = Instant::now();
+        loop {
+            match server.try_wait() {
+                Ok(None) => (),
+                Ok(Some(status)) => return Err(failed(status.to_string())),
+                Err(err) => return Err(failed(err.to_string())),
+            }
+            if self.is_ready(server.id()) {
+                return Ok(server);
+            }
+            if begun.elapsed() > START_TIMEOUT {
+                return Err(failed(format!(
+                    "not ready after {} seconds",
+                    START_TIMEOUT.as_secs()
+                )));
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Whether that server says that it takes connections.
+    fn is_ready(&self, pid: u32) -> bool {
+        let text = std::fs::read_to_string(self.pid_file()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        lines.first() == Some(&&*pid.to_string()) && lines.get(7) == Some(&"ready")
+    }
+
     /// Shuts down, whether the server is our child or was adopted.
     pub(crate) fn stop(&self) -> Result<(), CommandError> {
-        self.stop_by("fast").or_else(|err| {
-            if self.running_pid().is_none() {
-                return Ok(());
-            }
+        self.stop_by(Signal::INT).or_else(|err| {
             warn!("Fast shutdown failed, trying an immediate one: {err}");
-            self.stop_by("immediate")
+            self.stop_by(Signal::QUIT)
         })
     }
 
-    fn stop_by(&self, mode: &str) -> Result<(), CommandError> {
-        run(self
-            .command("pg_ctl")
-            .args([
-                "stop",
-                "--wait",
-                "--silent",
-                "--timeout",
-                STOP_SECONDS,
-                "--mode",
-                mode,
-            ])
-            .arg("--pgdata")
-            .arg(&self.folder))
-        .map(|_| ())
+    fn stop_by(&self, signal: Signal) -> Result<(), CommandError> {
+        let failed = |said: String| CommandError::Failed {
+            program: "postgres".to_owned(),
+            said,
+        };
+        let Some(pid) = self.running_pid() else {
+            return Ok(());
+        };
+        let Some(process) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return Ok(());
+        };
+        match kill_process(process, signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => (),
+            Err(err) => return Err(failed(format!("no signal to process {pid}: {err}"))),
+        }
+        let begun = Instant::now();
+        while self.running_pid() == Some(pid) {
+            if begun.elapsed() > STOP_TIMEOUT {
+                return Err(failed(format!(
+                    "process {pid} still runs after {} seconds",
+                    STOP_TIMEOUT.as_secs()
+                )));
+            }
+            std::thread::sleep(LOOK);
+        }
+        Ok(())
     }
 
     fn command(&self, program: &str) -> std::process::Command {

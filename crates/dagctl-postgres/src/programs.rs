@@ -18,7 +18,7 @@ const VERSIONED: [(&str, &str); 5] = [
 ];
 
 /// What every usable folder must hold.
-const NEEDED: [&str; 4] = ["initdb", "pg_ctl", "postgres", "psql"];
+const NEEDED: [&str; 3] = ["initdb", "postgres", "psql"];
 
 /// One installation of PostgreSQL's server programs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,6 +75,15 @@ fn too_old(older: &[Programs]) -> String {
 
 /// The newest usable installation, looked for in `extra` and everywhere it usually is.
 pub fn find_programs(extra: &[PathBuf]) -> Result<Programs, NotFound> {
+    // `pg_config` takes longer to answer than the server to start: it is asked only where all else fails.
+    let usual = inspect_all(extra.iter().cloned().chain(usual_folders()));
+    if let Some(newest) = usual
+        .into_iter()
+        .next_back()
+        .filter(|it| it.major >= OLDEST_MAJOR)
+    {
+        return Ok(newest);
+    }
     let mut found = find_all_programs(extra);
     match found.pop() {
         Some(newest) if newest.major >= OLDEST_MAJOR => Ok(newest),
@@ -89,8 +98,18 @@ pub fn find_programs(extra: &[PathBuf]) -> Result<Programs, NotFound> {
 /// Every installation, oldest first.
 #[must_use]
 pub fn find_all_programs(extra: &[PathBuf]) -> Vec<Programs> {
+    inspect_all(
+        extra
+            .iter()
+            .cloned()
+            .chain(usual_folders())
+            .chain(configured_folder()),
+    )
+}
+
+fn inspect_all(candidates: impl Iterator<Item = PathBuf>) -> Vec<Programs> {
     let mut folders = BTreeSet::new();
-    for folder in extra.iter().cloned().chain(candidates()) {
+    for folder in candidates {
         // `PATH` often holds links such as /usr/local/bin/postgres: the programs find their own
         // libraries beside the file, and all of them live beside the one that the link points to.
         if let Ok(program) = folder.join("postgres").canonicalize()
@@ -122,13 +141,15 @@ fn major(version: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-fn candidates() -> Vec<PathBuf> {
+fn configured_folder() -> Option<PathBuf> {
+    let said = run(command("pg_config", None).arg("--bindir")).ok()?;
+    Some(PathBuf::from(said.trim()))
+}
+
+fn usual_folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = std::env::var_os("PATH")
         .map(|path| std::env::split_paths(&path).collect())
         .unwrap_or_default();
-    if let Ok(said) = run(command("pg_config", None).arg("--bindir")) {
-        folders.push(PathBuf::from(said.trim()));
-    }
     for (parent, bin) in VERSIONED {
         folders.extend(versions_below(Path::new(parent)).map(|folder| folder.join(bin)));
     }

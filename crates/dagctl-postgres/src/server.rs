@@ -1,6 +1,7 @@
 //! A private server from its first folder to its fast shutdown.
 
 use std::path::{Path, PathBuf};
+use std::process::Child;
 
 use tracing::{info, warn};
 
@@ -10,7 +11,7 @@ use crate::folder::{FolderError, prepare_inner, prepare_outer, socket_dir};
 use crate::lock::{FolderLock, LockError};
 use crate::programs::Programs;
 use crate::server_user::{ServerUser, UserError};
-use crate::settings::{Durability, settings, shell_options};
+use crate::settings::{Durability, settings};
 
 /// The only role of a private server, which owns everything in it.
 pub(crate) const ROLE: &str = "dagctl";
@@ -26,6 +27,8 @@ pub struct Options {
     pub durability: Durability,
     /// How many sessions it takes at the same time.
     pub max_connections: u16,
+    /// Databases that a new server comes with.
+    pub databases: Vec<String>,
 }
 
 impl Options {
@@ -37,6 +40,7 @@ impl Options {
             programs,
             durability: Durability::Full,
             max_connections: 200,
+            databases: vec![],
         }
     }
 }
@@ -49,7 +53,9 @@ pub struct PrivatePostgres {
     pid: u32,
     adopted: bool,
     stop_on_drop: bool,
-    start_options: String,
+    settings: Vec<String>,
+    /// The server, unless it was adopted: whoever started a process has to take notice of its end.
+    child: Option<Child>,
     // Declared last: the folder stays locked until the server has stopped.
     _lock: FolderLock,
 }
@@ -95,7 +101,7 @@ pub enum StartError {
         folder: PathBuf,
         /// The end of its log.
         log: String,
-        /// What `pg_ctl` said.
+        /// What became of it.
         source: CommandError,
     },
     /// A file of the folder could not be used.
@@ -114,7 +120,7 @@ pub enum StartError {
 pub struct StopError {
     /// The server's process.
     pub pid: u32,
-    /// What `pg_ctl` said.
+    /// What was tried.
     pub source: CommandError,
 }
 
@@ -137,17 +143,17 @@ impl PrivatePostgres {
             user,
         };
         match cluster.made_by()? {
-            None => cluster.init(options.durability)?,
+            None => cluster.init(options.durability, &options.databases)?,
             Some(major) => cluster.use_version(major)?,
         }
         let socket_dir = socket_dir(&data_dir, &cluster.user);
         prepare_inner(&socket_dir, &cluster.user)?;
         let adopted = cluster.still_runs(&socket_dir);
         let settings = settings(&socket_dir, options.durability, options.max_connections);
-        let start_options = shell_options(&settings);
-        if !adopted {
-            cluster.start(&start_options)?;
-        }
+        let child = match adopted {
+            true => None,
+            false => Some(cluster.start(&settings)?),
+        };
         let pid = cluster.running_pid().unwrap_or_default();
         info!(
             postgres.pid = pid,
@@ -162,7 +168,8 @@ impl PrivatePostgres {
             pid,
             adopted,
             stop_on_drop: true,
-            start_options,
+            settings,
+            child,
             _lock: lock,
         })
     }
@@ -210,12 +217,19 @@ impl PrivatePostgres {
 
     /// Starts the server again if it is gone, for example killed; the answer is whether it was.
     pub fn revive(&mut self) -> Result<bool, StartError> {
-        if lives(self.pid) {
+        if self.lives() {
             return Ok(false);
         }
-        self.cluster.start(&self.start_options)?;
+        self.take_notice();
+        self.child = Some(self.cluster.start(&self.settings)?);
         self.pid = self.cluster.running_pid().unwrap_or_default();
         Ok(true)
+    }
+
+    /// Whether the server's process lives. Asks the system alone.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        lives(self.pid)
     }
 
     /// The version of the server.
@@ -254,7 +268,17 @@ impl PrivatePostgres {
         self.cluster.stop().map_err(|source| StopError {
             pid: self.pid,
             source,
-        })
+        })?;
+        self.take_notice();
+        Ok(())
+    }
+
+    /// Lets go of a child that has ended.
+    fn take_notice(&mut self) {
+        if let Some(child) = &mut self.child {
+            // What it cannot tell is no matter: it has ended.
+            let _ = child.try_wait();
+        }
     }
 
     /// Lets the server run on without us. The next [`start`](Self::start) on its folder adopts it.

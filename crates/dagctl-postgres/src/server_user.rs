@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::command::{CommandError, command, run};
+use crate::command::{command, run};
 
 /// Users tried in this order when we are root, because PostgreSQL refuses to run as root.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
@@ -55,16 +55,8 @@ impl ServerUser {
 
     fn named(name: &str) -> Option<Self> {
         // `id` asks the same sources as the system does, not just /etc/passwd.
-        let number = |flag| -> Result<Option<u32>, CommandError> {
-            Ok(run(command("id", None).arg(flag).arg(name))?
-                .trim()
-                .parse()
-                .ok())
-        };
-        let ids = Ids {
-            uid: number("-u").ok()??,
-            gid: number("-g").ok()??,
-        };
+        let said = run(command("id", None).arg(name)).ok()?;
+        let ids = ids(&said)?;
         Some(Self {
             name: name.to_owned(),
             ids,
@@ -95,5 +87,38 @@ impl ServerUser {
             Some(ids) => std::os::unix::fs::lchown(path, Some(ids.uid), Some(ids.gid)),
             None => Ok(()),
         }
+    }
+}
+
+/// Reads `uid=101(postgres) gid=104(postgres) groups=…`.
+fn ids(said: &str) -> Option<Ids> {
+    let number = |key: &str| -> Option<u32> {
+        let word = said
+            .split_whitespace()
+            .find_map(|it| it.strip_prefix(key))?;
+        let end = word
+            .find(|it: char| !it.is_ascii_digit())
+            .unwrap_or(word.len());
+        word[..end].parse().ok()
+    };
+    Some(Ids {
+        uid: number("uid=")?,
+        gid: number("gid=")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_of_a_user_are_read_with_and_without_names() {
+        for said in [
+            "uid=101(postgres) gid=104(postgres) groups=104(postgres),103(ssl-cert)\n",
+            "uid=101 gid=104\n",
+        ] {
+            assert_eq!(ids(said), Some(Ids { uid: 101, gid: 104 }));
+        }
+        assert_eq!(ids("id: 'postgres': no such user\n"), None);
     }
 }

@@ -340,19 +340,6 @@ impl Store {
         Ok(())
     }
 
-    /// The DAGs that the scheduler should look at now, with the database's clock.
-    pub async fn due_dags(&self) -> Result<(Timestamp, Vec<DagKey>), StoreError> {
-        let now = self.now().await?;
-        let keys = sqlx::query_scalar!(
-            "select dag_key from dag
-            where next_due_at <= $1 and not is_paused and missing_since is null and active_version_id is not null",
-            now.to_sqlx()
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok((now, keys.into_iter().map(DagKey).collect()))
-    }
-
     /// Puts off the look at a DAG that could not be scheduled, so that it is not tried again and again at once.
     pub async fn put_off_schedule(
         &self,
@@ -368,18 +355,6 @@ impl Store {
         .execute(self.pool())
         .await?;
         Ok(())
-    }
-
-    /// How long until the next DAG is due.
-    pub async fn next_due(&self) -> Result<Option<std::time::Duration>, StoreError> {
-        let seconds = sqlx::query_scalar!(
-            "select extract(epoch from min(next_due_at) - clock_timestamp())::float8 from dag
-            where not is_paused and missing_since is null"
-        )
-        .fetch_one(self.pool())
-        .await?;
-        Ok(seconds
-            .map(|it| std::time::Duration::try_from_secs_f64(it.max(0.0)).unwrap_or_default()))
     }
 
     /// The database's clock.

@@ -213,19 +213,42 @@ pub enum Topic {
     Cancel,
     /// There is a message to send.
     Notice,
+    /// A DAG or a run changed in a way that the scheduler should look at.
+    Schedule,
+    /// A retry was put off.
+    Timer,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 3] = [Self::Ready, Self::Cancel, Self::Notice];
+    pub const ALL: [Self; 5] = [
+        Self::Ready,
+        Self::Cancel,
+        Self::Notice,
+        Self::Schedule,
+        Self::Timer,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Ready => "ready",
             Self::Cancel => "cancel",
             Self::Notice => "notice",
+            Self::Schedule => "schedule",
+            Self::Timer => "timer",
         }
     }
+}
+
+/// What a listener heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// A hint.
+    News(Topic),
+    /// A hint that only a newer dagctl knows.
+    Nothing,
+    /// The connection was lost and made again: any hint may have been missed.
+    Silence,
 }
 
 /// Hints of other processes, as they come.
@@ -236,11 +259,14 @@ pub struct Hints {
 
 impl Hints {
     /// Waits for the next hint; a lost connection is made again.
-    pub async fn next(&mut self) -> Result<Option<Topic>, StoreError> {
-        let notification = self.listener.recv().await?;
-        Ok(Topic::ALL
+    pub async fn next(&mut self) -> Result<Heard, StoreError> {
+        let Some(notification) = self.listener.try_recv().await? else {
+            return Ok(Heard::Silence);
+        };
+        let topic = Topic::ALL
             .into_iter()
-            .find(|it| it.name() == notification.payload()))
+            .find(|it| it.name() == notification.payload());
+        Ok(topic.map_or(Heard::Nothing, Heard::News))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod connections;
 pub mod dags;
 pub mod database;
+pub mod due;
 pub mod logs;
 pub mod notices;
 pub mod plans;

@@ -132,15 +132,4 @@ impl Store {
         .await?;
         Ok(done.rows_affected() > 0)
     }
-
-    /// How long until the next message is due, if one waits.
-    pub async fn next_notice(&self) -> Result<Option<Duration>, StoreError> {
-        let seconds = sqlx::query_scalar!(
-            "select extract(epoch from min(greatest(due_at, coalesce(lease_until, due_at))) - clock_timestamp())::float8
-            from notice where state = 'p'"
-        )
-        .fetch_one(self.pool())
-        .await?;
-        Ok(seconds.map(|it| Duration::try_from_secs_f64(it.max(0.0)).unwrap_or_default()))
-    }
 }

@@ -137,23 +137,6 @@ impl Store {
         .await?;
         Ok(done.rows_affected())
     }
-
-    /// Runs in which something is left to decide: asked to stop, or with a task that keeps losing its worker.
-    pub async fn runs_to_look_at(&self) -> Result<Vec<DagRunId>, StoreError> {
-        let rows = sqlx::query_scalar!(
-            r#"select dag_run_id as "dag_run_id!" from dag_run
-            where state in ('q', 'r') and cancel_requested_at is not null and look_error is null
-            union
-            select q.dag_run_id from ready q join dag_run r using (dag_run_id)
-            where q.lost >= $1 and q.worker_id is null and r.look_error is null
-            union
-            select dag_run_id from dag_run where state = 'r' and remaining = 0 and look_error is null"#,
-            MAX_LOST
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok(rows.into_iter().map(DagRunId).collect())
-    }
 }
 
 impl Look {

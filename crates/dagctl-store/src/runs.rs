@@ -174,14 +174,6 @@ impl Store {
         Ok(queued)
     }
 
-    /// DAGs that have queued runs.
-    pub async fn dags_with_queued_runs(&self) -> Result<Vec<DagKey>, StoreError> {
-        let keys = sqlx::query_scalar!("select distinct dag_key from dag_run where state = 'q'")
-            .fetch_all(self.pool())
-            .await?;
-        Ok(keys.into_iter().map(DagKey).collect())
-    }
-
     /// Records that somebody wants the run to stop. A run that has not started ends at once; `false`: it had ended.
     pub async fn request_cancel(&self, run: DagRunId, by: &str) -> Result<bool, StoreError> {
         let done = sqlx::query!(

@@ -219,14 +219,4 @@ impl Store {
             to_look_at,
         })
     }
-
-    /// How long until the next retry is due, if one waits. One that is due already waits for a place in its run.
-    pub async fn next_timer(&self) -> Result<Option<Duration>, StoreError> {
-        let seconds = sqlx::query_scalar!(
-            "select extract(epoch from min(due_at) - clock_timestamp())::float8 from timer where due_at > clock_timestamp()"
-        )
-        .fetch_one(self.pool())
-        .await?;
-        Ok(seconds.map(|it| Duration::try_from_secs_f64(it.max(0.0)).unwrap_or_default()))
-    }
 }

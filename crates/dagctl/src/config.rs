@@ -136,9 +136,6 @@ pub(crate) struct PeriodsConfig {
     /// How often a worker gives a sign of life
     #[arg(long, env = "DAGCTL_HEARTBEAT", default_value = "5s", value_parser = period, value_name = "TIME", hide = true)]
     pub(crate) heartbeat: Duration,
-    /// How often silent workers are looked for
-    #[arg(long, env = "DAGCTL_REAP", default_value = "2s", value_parser = period, value_name = "TIME", hide = true)]
-    pub(crate) reap: Duration,
     /// The longest a worker sleeps between two looks at the queue
     #[arg(long, env = "DAGCTL_POLL", default_value = "1s", value_parser = period, value_name = "TIME", hide = true)]
     pub(crate) poll: Duration,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use dagctl_core::connection::Secret;
-use dagctl_engine::notifier::pass_hints_on;
 use dagctl_engine::syncer::Syncer;
+use dagctl_engine::wake::pass_hints_on;
 use dagctl_engine::{Engine, EngineConfig, services, worker};
 use dagctl_server::{App, AppConfig};
 use tokio::net::TcpListener;
@@ -53,7 +53,6 @@ impl Setup<'_> {
             worker_name: process_name(),
             lease: self.periods.lease,
             heartbeat: self.periods.heartbeat,
-            reap: self.periods.reap,
             poll: self.periods.poll,
             ..EngineConfig::new(
                 self.dags_folder.to_owned(),

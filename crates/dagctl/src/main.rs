@@ -11,6 +11,7 @@ mod follow;
 mod local;
 mod logging;
 mod printer;
+mod private_postgres;
 mod secret_key;
 mod signals;
 mod stop;

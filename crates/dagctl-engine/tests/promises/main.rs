@@ -15,6 +15,7 @@ mod schedule;
 mod syncer;
 mod takeover;
 mod trigger;
+mod wake;
 
 mod slack;
 mod support;

@@ -223,7 +223,6 @@ fn engine(store: &Store, folder: &Path, configure: impl FnOnce(&mut EngineConfig
     config.lease = Duration::from_secs(3);
     config.heartbeat = Duration::from_millis(100);
     config.poll = Duration::from_millis(50);
-    config.reap = Duration::from_millis(50);
     config.slots = 4;
     configure(&mut config);
     Engine::new(store.clone(), store.clone(), config)

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use dagctl_core::connection::{Connection, Secret};
+use dagctl_core::connection::Secret;
 use dagctl_dagfile::Color;
 use dagctl_engine::syncer::{Change, News, Synced, Syncer};
-use dagctl_postgres::{Options, PrivatePostgres, Programs, ServerUser};
+use dagctl_postgres::ServerUser;
 use dagctl_server::auth::{self, Role};
 use dagctl_store::Store;
 
@@ -22,16 +22,11 @@ use crate::config::{
 use crate::daemon::{self, Daemon, Setup, Signals};
 use crate::local::LocalAccess;
 use crate::printer::{Printer, Tone};
+use crate::private_postgres::{self, DATABASE, DEMO_CONNECTION};
 use crate::secret_key;
 use crate::stop::{Ended, Stop};
 use crate::{database, logging};
 
-/// dagctl's own database in the private Postgres.
-const DATABASE: &str = "dagctl";
-/// The database that `dags/demo_warehouse.yaml` fills; no other may have this name there.
-const DEMO_DATABASE: &str = "demo_warehouse";
-/// What the example DAGs call their warehouse.
-const DEMO_CONNECTION: &str = "redshift_dev_db";
 /// The account of commands that run as the same user on the same machine. It has no password.
 const LOCAL_ACCOUNT: &str = "local";
 /// What its token of this start is called.
@@ -89,7 +84,7 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
             url
         }
         None => {
-            let server = start_postgres(&args, &data_dir, printer).await?;
+            let server = private_postgres::start(args.install_postgres, &data_dir, printer).await?;
             let database_url = Secret::new(server.connection_url(DATABASE));
             postgres = Some(server);
             database_url
@@ -113,12 +108,14 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
     };
     let mut config = setup.engine_config();
     config.slots = args.worker.slots;
+    config.is_alone = postgres.is_some();
     config.drain_timeout = args.worker.grace.unwrap_or(GRACE);
     config.base_url.get_or_insert_with(|| url.clone());
     if let Some(server) = &postgres {
-        config
-            .default_connections
-            .insert(DEMO_CONNECTION.to_owned(), demo_warehouse(server));
+        config.default_connections.insert(
+            DEMO_CONNECTION.to_owned(),
+            private_postgres::demo_warehouse(server),
+        );
     }
     let daemon = Daemon::new(&database_url, config, signals.clone())?;
     let store = daemon.engine().store().clone();
@@ -156,11 +153,17 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
 
     daemon.start_scheduler(syncer);
     daemon.start_worker();
+    if postgres.is_none() {
+        daemon.start_listening();
+    }
     daemon.start_web(listener);
     let keep = CancellationToken::new();
     let postgres = postgres.map(|server| {
         let major = server.major();
-        (major, tokio::spawn(keep_alive(server, keep.clone())))
+        (
+            major,
+            tokio::spawn(private_postgres::keep_alive(server, keep.clone())),
+        )
     });
     while let Ok(it) = news.try_recv() {
         match it {
@@ -251,61 +254,6 @@ fn already_running(data_dir: &Path) -> Option<Stop> {
     })
 }
 
-async fn start_postgres(
-    args: &Args,
-    data_dir: &Path,
-    printer: Printer,
-) -> Result<PrivatePostgres, Stop> {
-    let programs = if args.install_postgres {
-        blocking(move || {
-            dagctl_postgres::install(&mut |command| printer.say(format_args!("Running: {command}")))
-        })
-        .await?
-        .map_err(chain)?
-    } else {
-        blocking(|| dagctl_postgres::find_programs(&[]))
-            .await?
-            .map_err(chain)?
-    };
-    if !data_dir.join("cluster").exists() {
-        printer.say("First start: making a private Postgres …");
-    }
-    let folder = data_dir.to_owned();
-    blocking(move || start_with_databases(folder, programs)).await?
-}
-
-fn start_with_databases(folder: PathBuf, programs: Programs) -> Result<PrivatePostgres, Stop> {
-    let server = PrivatePostgres::start(Options::new(folder, programs)).map_err(chain)?;
-    for database in [DATABASE, DEMO_DATABASE] {
-        server.create_database_if_missing(database).map_err(chain)?;
-    }
-    Ok(server)
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .context("a part of the start ended early")
-}
-
-fn chain(err: impl std::error::Error + Send + Sync + 'static) -> Stop {
-    Stop::from(anyhow::Error::from(err))
-}
-
-/// Only the private Postgres has a demo warehouse: no example may ever write to somebody's real one.
-fn demo_warehouse(server: &PrivatePostgres) -> Connection {
-    Connection {
-        conn_id: DEMO_CONNECTION.to_owned(),
-        conn_type: "postgres".to_owned(),
-        host: Some(server.socket_dir().to_string_lossy().into_owned()),
-        schema: Some(DEMO_DATABASE.to_owned()),
-        login: Some("dagctl".to_owned()),
-        ..Connection::default()
-    }
-}
-
 /// A new token for this start; those of earlier starts end.
 async fn local_token(store: &Store) -> anyhow::Result<String> {
     let account = match store.account(LOCAL_ACCOUNT).await? {
@@ -325,29 +273,6 @@ pub(crate) async fn setup_link(store: &Store, url: &str) -> anyhow::Result<Optio
     }
     let path = auth::make_setup_path(store).await?;
     Ok(Some(format!("{url}{path}")))
-}
-
-/// Starts Postgres again whenever it was killed, until told to stop.
-async fn keep_alive(mut server: PrivatePostgres, stop: CancellationToken) -> PrivatePostgres {
-    while !stop.is_cancelled() {
-        let look = tokio::task::spawn_blocking(move || {
-            match server.revive() {
-                Ok(true) => tracing::warn!("The private Postgres was gone, and was started again"),
-                Ok(false) => (),
-                Err(err) => tracing::error!(
-                    "The private Postgres is gone and does not start, next try in a second: {:#}",
-                    anyhow::Error::from(err)
-                ),
-            }
-            server
-        });
-        server = match look.await {
-            Ok(server) => server,
-            Err(err) => std::panic::resume_unwind(err.into_panic()),
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(1), stop.cancelled()).await;
-    }
-    server
 }
 
 /// Says what became of a DAG file.

@@ -14,10 +14,9 @@ use super::{Ended, PATIENCE, Place, end, eventually};
 const KEY: &str = "5d41402abc4b2a76b9719d911017c5925d41402abc4b2a76b9719d911017c592";
 
 /// How soon things are noticed where a test waits for it.
-const PERIODS: [(&str, &str); 4] = [
+const PERIODS: [(&str, &str); 3] = [
     ("DAGCTL_LEASE", "3s"),
     ("DAGCTL_HEARTBEAT", "500ms"),
-    ("DAGCTL_REAP", "300ms"),
     ("DAGCTL_POLL", "200ms"),
 ];
 

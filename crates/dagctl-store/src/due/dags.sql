@@ -1,0 +1,22 @@
+-- What the scheduler should do, and when it should look again, in one look at one clock.
+with clock as materialized (
+    select clock_timestamp() as now
+), scheduled as materialized (
+    select d.dag_key, d.next_due_at, d.schedule = $1 and d.last_at > d.watermark as has_ended
+    from dag d
+    where d.next_due_at is not null and not d.is_paused and d.missing_since is null and d.active_version_id is not null
+), live as (
+    select dag_key, count(*) filter (where state = 'r') as running,
+        bool_or(state = 'q' and run_type = 'm') as is_asked_for, bool_or(state = 'q') as is_queued
+    from dag_run where state in ('q', 'r') group by dag_key
+)
+select clock.now as "now!",
+    array(select dag_key from scheduled where next_due_at <= clock.now or has_ended order by dag_key) as "dags!",
+    -- A pause stops the schedule, not what people ask for.
+    array(
+        select dag_key from live join dag d using (dag_key)
+        where live.running < d.max_active_runs and (live.is_asked_for or live.is_queued and not d.is_paused)
+        order by dag_key
+    ) as "waiting!",
+    (select extract(epoch from min(next_due_at) - clock.now)::float8 from scheduled where next_due_at > clock.now) as next
+from clock

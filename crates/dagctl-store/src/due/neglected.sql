@@ -1,0 +1,22 @@
+-- What nobody takes care of any more, and when the next lease ends unless it is renewed.
+with alive as (
+    select greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => $1)) as until
+    from worker where lost_at is null and stopped_at is null
+), left_over as (
+    select dag_run_id, look_error is not null as is_set_aside from dag_run
+    where state in ('q', 'r') and cancel_requested_at is not null
+    union
+    select q.dag_run_id, false from ready q join dag_run r using (dag_run_id)
+    where q.lost >= $2 and q.worker_id is null and r.look_error is null
+    union
+    select dag_run_id, false from dag_run where state = 'r' and remaining = 0 and look_error is null
+)
+select
+    exists (select from alive where until < now()) as "silent!",
+    exists (
+        select from ready q join worker w using (worker_id)
+        where (w.lost_at is not null or w.stopped_at is not null) and q.lost < $2
+    ) as "held!",
+    exists (select from left_over where is_set_aside) as "set_aside!",
+    array(select dag_run_id from left_over where not is_set_aside order by dag_run_id) as "runs!",
+    (select extract(epoch from min(until) - now())::float8 from alive where until >= now()) as next
