@@ -95,9 +95,16 @@ impl Standalone {
             .database_url
             .context("standalone has no private Postgres")?;
         let db = connect(&database_url, 8).await?;
-        sqlx::query(AssertSqlSafe(format!("create database {FLOOR_DATABASE}")))
-            .execute(&db)
-            .await?;
+        let is_there: bool =
+            sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+                .bind(FLOOR_DATABASE)
+                .fetch_one(&db)
+                .await?;
+        if !is_there {
+            sqlx::query(AssertSqlSafe(format!("create database {FLOOR_DATABASE}")))
+                .execute(&db)
+                .await?;
+        }
         let floor_url = database_url.replacen("/dagctl?", &format!("/{FLOOR_DATABASE}?"), 1);
         ensure!(
             floor_url != database_url,

@@ -9,6 +9,7 @@ use crate::bench::Bench;
 use crate::row::Row;
 
 mod fan_out;
+mod idle;
 
 /// What a workload gives: its lines, the same words in every round.
 pub(crate) type Measured<'a> = LocalBoxFuture<'a, anyhow::Result<Vec<Row>>>;
@@ -29,7 +30,7 @@ pub struct Workload {
 /// Every workload, in the order of their numbers.
 #[must_use]
 pub fn all() -> &'static [&'static Workload] {
-    &[&fan_out::WORKLOAD]
+    &[&fan_out::WORKLOAD, &idle::WORKLOAD]
 }
 
 /// The workload of a key, a number or a name: `W1`, `w1`, `1` and `fan-out` are the same.

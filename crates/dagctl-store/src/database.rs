@@ -144,6 +144,9 @@ impl Store {
         if found > known {
             return Err(StoreError::TooNew { found, known });
         }
+        if found == known {
+            return Ok(());
+        }
         MIGRATIONS
             .run(&self.pool)
             .await
