@@ -35,7 +35,6 @@ impl Counters {
         let wal = Self::read(db).await?.wal_bytes;
         tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
         let commits = Self::read(db).await?.commits;
-        #[expect(clippy::cast_precision_loss, reason = "counts of one bench")]
         let spent = |now: i64, then: i64| (now - then) as f64;
         Ok(Spent {
             commits: spent(commits, self.commits),

@@ -7,8 +7,10 @@
 mod bench;
 mod counters;
 mod dag_file;
+mod drain;
 mod floors;
 mod place;
+mod process;
 mod report;
 mod rest;
 mod row;

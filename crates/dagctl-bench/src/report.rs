@@ -156,12 +156,6 @@ pub(crate) fn median(figures: impl IntoIterator<Item = f64>) -> Option<f64> {
 pub(crate) fn percentile(figures: impl IntoIterator<Item = f64>, share: f64) -> Option<f64> {
     let mut sorted: Vec<f64> = figures.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "a place in a list of measurements"
-    )]
     let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
     sorted.get(at).copied()
 }

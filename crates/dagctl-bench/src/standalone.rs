@@ -1,22 +1,17 @@
 //! A `dagctl standalone` under test: started like a user's, spoken to over REST, looked at through its database.
 
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, PgPool};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::Child;
 
 use crate::place::Place;
+use crate::process::{PATIENCE, Process};
 use crate::rest::Rest;
 
-/// How long anything may take on a busy machine before the bench gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 /// The floors' own database.
 const FLOOR_DATABASE: &str = "bench_floor";
 
@@ -56,6 +51,7 @@ impl Wanted {
 pub(crate) struct Standalone {
     // First the process, then its folder.
     process: Process,
+    program: PathBuf,
     /// Its folders, and commands beside it.
     pub(crate) place: Place,
     /// Its REST interface.
@@ -64,6 +60,8 @@ pub(crate) struct Standalone {
     pub(crate) db: PgPool,
     /// An empty database on the same cluster.
     pub(crate) floor_db: PgPool,
+    /// Where that is, for floors that connect by themselves.
+    pub(crate) floor_url: String,
     /// Where dagctl's database is, for more processes on it.
     pub(crate) database_url: String,
     /// From the spawn to the line that says that it runs.
@@ -86,7 +84,12 @@ impl Standalone {
         wanted: Wanted,
     ) -> anyhow::Result<Self> {
         let begun = Instant::now();
-        let process = Process::spawn(program, &place, &wanted).await?;
+        let mut command = place.command(program, &["standalone", "--web-addr", "127.0.0.1:0"]);
+        command
+            .args(["--slots", &wanted.slots.to_string()])
+            .args(&wanted.flags)
+            .envs(wanted.variables.iter().map(|(name, value)| (name, value)));
+        let process = Process::spawn(command, "dagctl is running").await?;
         let start_time = begun.elapsed();
         let text = std::fs::read(place.data().join("local.json"))
             .context("standalone left no local token")?;
@@ -112,10 +115,12 @@ impl Standalone {
         );
         Ok(Self {
             process,
+            program: program.to_owned(),
             rest: Rest::new(&local.url, &local.token)?,
             db,
             floor_db: connect(&floor_url, 8).await?,
             place,
+            floor_url,
             database_url,
             start_time,
         })
@@ -123,7 +128,7 @@ impl Standalone {
 
     /// The process's number, to look at its memory and its time.
     pub(crate) fn pid(&self) -> u32 {
-        self.process.child.id().unwrap_or_default()
+        self.process.pid()
     }
 
     /// Writes a DAG file and waits until the DAG is active with that text's number of tasks.
@@ -171,8 +176,21 @@ impl Standalone {
                 begun.elapsed() < PATIENCE,
                 "{ended} of {runs} runs of `{dag_id}` ended within {PATIENCE:?}"
             );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Starts one more worker process on the same database; more flags as given.
+    pub(crate) async fn add_worker(&self, flags: &[&str]) -> anyhow::Result<Process> {
+        let mut command = self.place.command(&self.program, &["worker"]);
+        command
+            .args(flags)
+            .env("DAGCTL_DATABASE_URL", &self.database_url)
+            .env(
+                "DAGCTL_SECRET_KEY_FILE",
+                self.place.data().join("secret.key"),
+            );
+        Process::spawn(command, "worker is running").await
     }
 
     /// Stops cleanly, as Ctrl-C does. Dropping does the same, and blocks for it.
@@ -181,13 +199,10 @@ impl Standalone {
     }
 
     /// Stops cleanly, and keeps the place for another start on the same data.
-    pub(crate) async fn stop_and_keep(mut self) -> anyhow::Result<Place> {
+    pub(crate) async fn stop_and_keep(self) -> anyhow::Result<Place> {
         self.db.close().await;
         self.floor_db.close().await;
-        self.process.interrupt();
-        tokio::time::timeout(PATIENCE, self.process.child.wait())
-            .await
-            .context("standalone does not stop")??;
+        self.process.stop().await?;
         Ok(self.place)
     }
 }
@@ -199,80 +214,4 @@ pub(crate) async fn connect(url: &str, most: u32) -> anyhow::Result<PgPool> {
         .connect(url)
         .await
         .context("could not connect to the private Postgres")
-}
-
-/// A process that is asked to stop when this is dropped, and is gone afterwards.
-struct Process {
-    child: Child,
-}
-
-impl Process {
-    async fn spawn(program: &Path, place: &Place, wanted: &Wanted) -> anyhow::Result<Self> {
-        let slots = wanted.slots.to_string();
-        let mut command = place.command(
-            program,
-            &["standalone", "--web-addr", "127.0.0.1:0", "--slots", &slots],
-        );
-        let mut child = command
-            .args(&wanted.flags)
-            .envs(wanted.variables.iter().map(|(name, value)| (name, value)))
-            // Ctrl-C is for the bench, which stops its processes in order.
-            .process_group(0)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("could not start `{}`", program.display()))?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let mut process = Self { child };
-        let mut lines = BufReader::new(stdout.context("no stdout")?).lines();
-        let mut stderr = stderr.context("no stderr")?;
-        // What nobody reads would fill the pipe and stop the writer.
-        let aside = tokio::spawn(async move {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text).await;
-            text
-        });
-        let welcome = async {
-            while let Some(line) = lines.next_line().await? {
-                if line.contains("dagctl is running") {
-                    return Ok::<_, std::io::Error>(true);
-                }
-            }
-            Ok(false)
-        };
-        let is_up = tokio::time::timeout(PATIENCE, welcome)
-            .await
-            .context("standalone does not say that it runs")??;
-        if !is_up {
-            let status = process.child.wait().await?;
-            let said = aside.await.unwrap_or_default();
-            bail!("standalone did not start ({status}): {}", said.trim());
-        }
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(process)
-    }
-
-    fn interrupt(&self) {
-        let pid = self.child.id().and_then(|it| i32::try_from(it).ok());
-        if let Some(pid) = pid.and_then(Pid::from_raw) {
-            let _ = kill_process(pid, Signal::INT);
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // Twice: the second one does not wait for running tasks.
-        self.interrupt();
-        for turn in 0..1500 {
-            match self.child.try_wait() {
-                Ok(None) => (),
-                Ok(Some(_)) | Err(_) => return,
-            }
-            if turn == 20 {
-                self.interrupt();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
 }

@@ -8,8 +8,11 @@ use futures::future::LocalBoxFuture;
 use crate::bench::Bench;
 use crate::row::Row;
 
+mod chain;
 mod fan_out;
+mod flat;
 mod idle;
+mod many_runs;
 
 /// What a workload gives: its lines, the same words in every round.
 pub(crate) type Measured<'a> = LocalBoxFuture<'a, anyhow::Result<Vec<Row>>>;
@@ -30,7 +33,13 @@ pub struct Workload {
 /// Every workload, in the order of their numbers.
 #[must_use]
 pub fn all() -> &'static [&'static Workload] {
-    &[&fan_out::WORKLOAD, &idle::WORKLOAD]
+    &[
+        &fan_out::WORKLOAD,
+        &chain::WORKLOAD,
+        &many_runs::WORKLOAD,
+        &idle::WORKLOAD,
+        &flat::WORKLOAD,
+    ]
 }
 
 /// The workload of a key, a number or a name: `W1`, `w1`, `1` and `fan-out` are the same.

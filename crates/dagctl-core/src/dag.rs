@@ -294,7 +294,7 @@ impl DagSpec {
 }
 
 fn index(at: usize) -> TaskIndex {
-    TaskIndex(i32::try_from(at).expect("a DAG has at most 5,000 tasks"))
+    TaskIndex(i32::try_from(at).expect("a DAG has at most 20,000 tasks"))
 }
 
 fn place(at: TaskIndex) -> usize {

@@ -21,7 +21,7 @@ pub fn decide(dag: &Dag, facts: &RunFacts, jitter: &mut dyn FnMut() -> f64) -> P
         plan: Plan::default(),
     };
     for (at, task) in facts.tasks.iter().enumerate() {
-        let index = TaskIndex(i32::try_from(at).expect("a DAG has at most 5,000 tasks"));
+        let index = TaskIndex(i32::try_from(at).expect("a DAG has at most 20,000 tasks"));
         look.task(index, task, jitter);
     }
     look.end();

@@ -45,8 +45,8 @@ fn limits_hold_at_the_limit_and_one_beyond() {
             .collect();
         format!("tasks:\n{lines}")
     };
-    assert_eq!(codes(&tasks(5_000)), Vec::<&str>::new());
-    assert_eq!(codes(&tasks(5_001)), ["D028"]);
+    assert_eq!(codes(&tasks(20_000)), Vec::<&str>::new());
+    assert_eq!(codes(&tasks(20_001)), ["D028"]);
     let params = |count: usize| {
         let lines: String = (0..count).map(|it| format!("  p{it}: 1\n")).collect();
         format!("params:\n{lines}tasks: {{a: {{operator: empty}}}}\n")

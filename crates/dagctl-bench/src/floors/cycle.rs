@@ -71,7 +71,6 @@ impl Cycle {
         for it in working {
             tasks += it.await??;
         }
-        #[expect(clippy::cast_precision_loss, reason = "a count of tasks")]
         Ok(tasks as f64 / begun.elapsed().as_secs_f64())
     }
 }

@@ -2,7 +2,6 @@
 
 use super::{Measured, Workload};
 use crate::bench::Bench;
-use crate::counters::Counters;
 use crate::dag_file;
 use crate::floors::{beside, cycle::Cycle};
 use crate::row::{Better, Row, Target, Unit};
@@ -48,7 +47,6 @@ async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Tasks a second from the start of a run to its end, by the database's stamps.
 async fn one_run(standalone: &Standalone, dag_id: &str, tasks: usize) -> anyhow::Result<f64> {
     standalone.rest.trigger(dag_id).await?;
     standalone.until_ended(dag_id, 1).await?;
@@ -69,18 +67,11 @@ async fn layered(
         Better::Higher,
         async || floor.measure().await,
         async || {
-            // All runs are there before the first task starts, as in the floor.
-            standalone.rest.set_pool("default_pool", Some(0)).await?;
-            standalone.rest.trigger_many("layered", runs, 8).await?;
-            let before = Counters::read(&standalone.db).await?;
-            standalone.rest.set_pool("default_pool", None).await?;
-            standalone.until_ended("layered", runs).await?;
-            let rate = first_task_to_last(standalone, "layered", runs * TASKS).await?;
-            Ok((rate, before.since(&standalone.db).await?))
+            let drained = standalone.drain("layered", runs, TASKS).await?;
+            Ok((drained.rate, drained.before.since(&standalone.db).await?))
         },
     )
     .await?;
-    #[expect(clippy::cast_precision_loss, reason = "a count of tasks")]
     let all = (runs * TASKS) as f64;
     let name = format!("{runs} layered runs of {TASKS}");
     Ok(vec![
@@ -100,6 +91,7 @@ async fn layered(
     ])
 }
 
+/// Tasks a second from the start of a run to its end, by the database's stamps.
 async fn rate(standalone: &Standalone, dag_id: &str, tasks: usize) -> anyhow::Result<f64> {
     let seconds: f64 = sqlx::query_scalar(
         "select extract(epoch from max(finished_at) - min(started_at))::float8
@@ -108,23 +100,5 @@ async fn rate(standalone: &Standalone, dag_id: &str, tasks: usize) -> anyhow::Re
     .bind(dag_id)
     .fetch_one(&standalone.db)
     .await?;
-    #[expect(clippy::cast_precision_loss, reason = "a count of tasks")]
-    Ok(tasks as f64 / seconds)
-}
-
-/// Tasks a second from the first claim to the end of the last run.
-async fn first_task_to_last(
-    standalone: &Standalone,
-    dag_id: &str,
-    tasks: usize,
-) -> anyhow::Result<f64> {
-    let seconds: f64 = sqlx::query_scalar(
-        "select extract(epoch from max(r.finished_at) - min(t.started_at))::float8
-         from dag_run r join dag using (dag_key) join task_instance t using (dag_run_id) where dag_id = $1",
-    )
-    .bind(dag_id)
-    .fetch_one(&standalone.db)
-    .await?;
-    #[expect(clippy::cast_precision_loss, reason = "a count of tasks")]
     Ok(tasks as f64 / seconds)
 }

@@ -20,8 +20,8 @@ use crate::sources::{FileId, Place, Session};
 use crate::text::Text;
 use crate::yaml::{Node, Yaml};
 
-/// The most tasks of a DAG.
-pub(super) const MAX_TASKS: usize = 5_000;
+/// The most tasks of a DAG. The database counts the upstream tasks of each in 15 bits.
+pub(super) const MAX_TASKS: usize = 20_000;
 
 const TRIGGER_RULES: Choice<'_, TriggerRule> = Choice {
     works: &[

@@ -1,0 +1,19 @@
+-- Finishes a task of the chain and takes its child.
+with d as (
+    delete from hop.ready where run_id = $1 and idx = $2 and attempt = $3 and worker_id = $4
+    returning run_id, idx, attempt, worker_id, queued_at, claimed_at
+),
+f as (
+    update hop.ti t
+    set state = 's', attempt = d.attempt, worker_id = d.worker_id, queued_at = d.queued_at, started_at = d.claimed_at,
+        finished_at = now()
+    from d where t.run_id = d.run_id and t.idx = d.idx
+),
+c as (
+    update hop.ti t set pending = pending - 1
+    from d where t.run_id = d.run_id and t.idx = d.idx + 1
+    returning t.run_id, t.idx, t.pending
+)
+insert into hop.ready (pool, prio, run_id, idx, attempt, worker_id, claimed_at)
+select 1, 0, run_id, idx, 1, $4, now() from c where pending = 0
+returning run_id, idx, attempt
