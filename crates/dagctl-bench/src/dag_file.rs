@@ -53,3 +53,36 @@ pub(crate) fn diamond() -> String {
     text.push_str("  f: {operator: empty, depends_on: [b, c, d, e]}\n");
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The number of tasks and of edges; the file must be without fault.
+    fn read(text: String) -> (usize, usize) {
+        let files = BTreeMap::from([("a.yaml".to_owned(), text)]);
+        let (dag, problems) = dagctl_dagfile::parse_version(&files, "a.yaml");
+        assert!(problems.is_empty(), "{problems:?}");
+        let dag = dag.expect("a good file");
+        let edges = dag.tasks().iter().map(|it| it.depends_on.len()).sum();
+        (dag.tasks().len(), edges)
+    }
+
+    #[test]
+    fn every_file_is_a_good_one() {
+        assert_eq!(read(fan_out(500)), (500, 0));
+        assert_eq!(read(chain(30)), (30, 29));
+        assert_eq!(read(diamond()), (6, 8));
+        assert_eq!(read(layered(100, 10)), (100, 135));
+        assert_eq!(read(layered(10, 2)), (10, 12));
+    }
+
+    #[test]
+    fn the_largest_file_stays_below_a_mebibyte() {
+        for text in [fan_out(10_000), chain(1_000), layered(10_000, 2_000)] {
+            assert!(text.len() < 1 << 20, "{}", text.len());
+        }
+    }
+}
