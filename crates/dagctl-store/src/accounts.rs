@@ -132,7 +132,7 @@ impl Store {
         name: &str,
         password_hash: &str,
     ) -> Result<AccountRow, AccountError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let spent = sqlx::query!(
             "delete from setup_secret where token_hash = $1 and expires_at > now()",
             secret_hash(secret)
@@ -164,7 +164,7 @@ impl Store {
 
     /// Keeps a setup secret for `minutes`; an older one ends.
     pub async fn put_setup_secret(&self, secret: &str, minutes: i32) -> Result<(), StoreError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!("delete from setup_secret")
             .execute(&mut *tx)
             .await?;
@@ -285,7 +285,7 @@ impl Store {
         change: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
         name: &str,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         let changed = change.execute(&mut *tx).await?.rows_affected() > 0;
         sqlx::query!(
             "delete from login_session where account_id = (select account_id from account where name = $1)",

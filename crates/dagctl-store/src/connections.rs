@@ -59,7 +59,7 @@ impl Store {
         vault: &Vault,
         put: ConnectionPut<'_>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         // The row is made first, so that two who set a new name meet on its lock and the version only grows.
         sqlx::query!(
             "insert into connection (conn_id, sealed, version) values ($1, '', 0) on conflict do nothing",

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgPool, Postgres, Transaction};
+use sqlx::{ConnectOptions as _, Connection as _, PgPool, Postgres, Transaction};
 
 /// The schema this build works with.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// A connection that was given back less than this ago is not asked whether it lives.
+const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Why the store could not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -106,13 +109,12 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(Duration::from_secs(5))
-            // sqlx 0.9 can give a connection back inside an open transaction when a future is dropped while it
-            // begins one; whoever borrows it next would work inside that transaction.
-            .after_release(|connection, _| {
-                Box::pin(async move {
-                    sqlx::raw_sql("rollback").execute(connection).await?;
-                    Ok(true)
-                })
+            // One that was just in use is alive, or what it is wanted for fails as it would have a moment later.
+            .test_before_acquire(false)
+            .before_acquire(|connection, it| {
+                Box::pin(
+                    async move { Ok(it.idle_for < TRUSTED || connection.ping().await.is_ok()) },
+                )
             })
             .connect_lazy_with(connect);
         Ok(Self { pool })
@@ -133,8 +135,17 @@ impl Store {
         self.pool.close().await;
     }
 
+    /// Begins a transaction, in a task that nobody cancels.
+    ///
+    /// sqlx 0.9 loses sight of a transaction when the future that begins it is dropped half-way, and gives the
+    /// connection back to the pool: whoever borrows it next would work inside that transaction. One that has begun is
+    /// rolled back wherever it is dropped.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.pool.begin().await?)
+        let pool = self.pool.clone();
+        match tokio::spawn(async move { pool.begin().await }).await {
+            Ok(begun) => Ok(begun?),
+            Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
+        }
     }
 
     /// Brings the schema up to this build's; safe to repeat and to run from several processes at once.

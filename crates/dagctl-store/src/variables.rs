@@ -64,7 +64,7 @@ impl Store {
         vault: &Vault,
         put: VariablePut<'_>,
     ) -> Result<(), StoreError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         // The row is made first, so that two who set a new name meet on its lock and the version only grows.
         sqlx::query!(
             "insert into variable (name, sealed, version, is_secret) values ($1, '', 0, true) on conflict do nothing",

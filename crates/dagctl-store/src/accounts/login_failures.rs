@@ -41,7 +41,7 @@ impl Store {
     /// once, no more get through than of those sent one by one.
     pub async fn reserve_login(&self, place: &LoginPlace) -> Result<LoginSlot, StoreError> {
         let keys = place.keys();
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         // Tries for the same account or address come one after another; keys are locked in one order.
         for key in &keys {
             sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", key)

@@ -24,7 +24,7 @@ pub struct SessionRow {
 impl Store {
     /// Begins a session under a fresh random reference.
     pub async fn start_session(&self, reference: &str, account_id: i32) -> Result<(), StoreError> {
-        let mut tx = self.pool().begin().await?;
+        let mut tx = self.begin().await?;
         sqlx::query!("delete from login_session where expires_at < now() or last_seen_at < now() - interval '1 day'")
             .execute(&mut *tx)
             .await?;
