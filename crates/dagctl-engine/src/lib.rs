@@ -53,6 +53,7 @@ struct Inner {
     config: EngineConfig,
     dags: DagCache,
     settings: Settings,
+    triggers: trigger::Waiting,
     wake: Wake,
 }
 
@@ -82,6 +83,7 @@ impl Engine {
             config,
             dags: DagCache::default(),
             settings,
+            triggers: trigger::Waiting::default(),
             wake: Wake::default(),
         };
         Self {

@@ -129,6 +129,12 @@ impl IntoResponse for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        Arc::new(error).into()
+    }
+}
+
+impl From<Arc<StoreError>> for Failure {
+    fn from(error: Arc<StoreError>) -> Self {
         // Which statement failed and why is for the log alone.
         tracing::error!("The store failed: {:#}", anyhow::Error::new(error));
         Self::new(
@@ -170,7 +176,7 @@ impl From<TriggerError> for Failure {
                 Self::new(StatusCode::CONFLICT, "conflict", message)
             }
             TriggerError::Store { source, .. } => source.into(),
-            TriggerError::Version { .. } => Self::internal(error),
+            TriggerError::Version { .. } | TriggerError::Defect(_) => Self::internal(error),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod login_failures;
 mod sessions;
+mod token_cache;
 mod tokens;
 
 use jiff::Timestamp;
@@ -13,6 +14,8 @@ use sha2::{Digest, Sha256};
 use crate::{Store, StoreError};
 
 pub use login_failures::{LoginPlace, LoginSlot};
+pub(crate) use token_cache::TokenCache;
+
 pub use sessions::{ABSOLUTE_SESSION, IDLE_SESSION, SessionRow};
 pub use tokens::TokenRow;
 
@@ -293,7 +296,9 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
+        let committed = tx.commit().await;
+        self.token_cache().forget();
+        committed?;
         Ok(changed)
     }
 }

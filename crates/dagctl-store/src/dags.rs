@@ -400,15 +400,11 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        let (mut made, mut queued) = (0, 0);
-        for run in &step.runs {
-            if let Created::New { queued: more, .. } = create(&mut tx, run).await? {
-                made += 1;
-                queued += more;
-            }
-        }
+        let creation = create(&mut tx, &step.runs).await?;
+        let is_new = |it: &&Created| matches!(it, Created::New { .. });
+        let made = creation.runs.iter().filter(is_new).count();
         tx.commit().await?;
-        Ok(Some((made, queued)))
+        Ok(Some((made, creation.queued)))
     }
 
     /// Stops or resumes a DAG's schedule; `None`: there is no such DAG, `Some(false)`: it stood so already.

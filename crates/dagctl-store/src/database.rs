@@ -1,10 +1,13 @@
 //! The pool of connections to our database, and its migrations.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, PgPool, Postgres, Transaction};
+
+use crate::accounts::TokenCache;
 
 /// The schema this build works with.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -91,6 +94,7 @@ pub struct StoreOptions {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    tokens: Arc<TokenCache>,
 }
 
 impl Store {
@@ -117,17 +121,24 @@ impl Store {
                 )
             })
             .connect_lazy_with(connect);
-        Ok(Self { pool })
+        Ok(Self::from_pool(pool))
     }
 
     /// Wraps a pool that somebody else made.
     pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool }
+        Self {
+            pool,
+            tokens: Arc::default(),
+        }
     }
 
     /// The pool, for statements of this crate and for tests.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    pub(crate) fn token_cache(&self) -> &TokenCache {
+        &self.tokens
     }
 
     /// Closes every connection.

@@ -1,14 +1,20 @@
 //! Dag runs: made once, started when there is a place, asked to stop.
 
+use std::collections::HashMap;
+
 use dagctl_core::ids::{DagId, DagKey, DagRunId, DagVersionId};
 use dagctl_core::state::RunState;
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use serde_json::{Map, Value};
 use sqlx::{Postgres, Transaction};
 
 use crate::plans::{from_letter, letter, run_state};
 use crate::{Store, StoreError};
+
+mod create;
+
+pub use create::DagToRun;
+pub(crate) use create::create;
 
 /// Why a run exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,8 +111,10 @@ pub enum Created {
     New {
         /// Its key.
         dag_run_id: DagRunId,
-        /// Tasks put into the queue.
-        queued: i64,
+        /// When it was made.
+        queued_at: Timestamp,
+        /// When its first task could start, if it had a place at once.
+        started_at: Option<Timestamp>,
     },
     /// The same request came before.
     Same {
@@ -152,26 +160,13 @@ pub struct RunContext {
 }
 
 impl Store {
-    /// Makes a run, and starts it if its DAG has a place for it. One transaction; safe to repeat.
-    pub async fn create_run(&self, new: &NewRun) -> Result<Created, StoreError> {
-        let mut tx = self.begin().await?;
-        let created = create(&mut tx, new).await?;
-        match created {
-            Created::New { .. } => tx.commit().await?,
-            // The key that was taken for it must not stay.
-            Created::Same { .. } | Created::KeyTaken | Created::Exists { .. } => {
-                tx.rollback().await?;
-            }
-        }
-        Ok(created)
-    }
-
     /// Starts queued runs of a DAG, oldest first, up to its `max_active_runs`. Gives back how many tasks that queued.
     pub async fn start_queued(&self, dag: DagKey) -> Result<i64, StoreError> {
         let mut tx = self.begin().await?;
-        let queued = start_queued(&mut tx, dag).await?;
+        lock_dags(&mut tx, &[dag.get()]).await?;
+        let started = start_queued(&mut tx, &[dag.get()]).await?;
         tx.commit().await?;
-        Ok(queued)
+        Ok(started.queued)
     }
 
     /// Records that somebody wants the run to stop. A run that has not started ends at once; `false`: it had ended.
@@ -252,167 +247,69 @@ impl Store {
     }
 }
 
-/// Makes a run within a transaction. The DAG's row is locked first: `max_active_runs` is counted below it.
-pub(crate) async fn create(
-    tx: &mut Transaction<'static, Postgres>,
-    new: &NewRun,
-) -> Result<Created, StoreError> {
-    sqlx::query!(
-        "select from dag where dag_key = $1 for update",
-        new.dag_key.get()
-    )
-    .execute(&mut **tx)
-    .await?;
-    let dag_run_id = new_dag_run_id(tx).await?;
-    if let Some(it) = &new.idempotency
-        && let Some(before) = take_key(tx, it, dag_run_id).await?
-    {
-        return Ok(before);
-    }
-    let inserted = sqlx::query!(
-        "insert into run_key (dag_key, run_id, kind, logical_at, dag_run_id) values ($1, $2, $3, $4, $5)
-        on conflict do nothing",
-        new.dag_key.get(),
-        new.run_id,
-        letter(new.run_type.kind()),
-        new.logical_at.to_sqlx(),
-        dag_run_id
-    )
-    .execute(&mut **tx)
-    .await?;
-    if inserted.rows_affected() == 0 {
-        let there = sqlx::query!(
-            "select dag_run_id, run_id from run_key
-            where dag_key = $1 and (run_id = $2 or (kind = 's' and $3 = 's'::\"char\" and logical_at = $4))
-            order by run_id = $2 desc limit 1",
-            new.dag_key.get(),
-            new.run_id,
-            letter(new.run_type.kind()),
-            new.logical_at.to_sqlx()
-        )
-        .fetch_one(&mut **tx)
-        .await?;
-        return Ok(Created::Exists {
-            dag_run_id: DagRunId(there.dag_run_id),
-            run_id: there.run_id,
-        });
-    }
-    sqlx::query!(
-        "insert into dag_run (dag_run_id, dag_key, dag_version_id, run_id, run_type, state, logical_at,
-            interval_start, interval_end, params, note, triggered_by)
-        values ($1, $2, $3, $4, $5, 'q', $6, $7, $8, $9, $10, $11)",
-        dag_run_id,
-        new.dag_key.get(),
-        new.dag_version_id.get(),
-        new.run_id,
-        letter(new.run_type.letter()),
-        new.logical_at.to_sqlx(),
-        new.interval_start.to_sqlx(),
-        new.interval_end.to_sqlx(),
-        Value::Object(new.params.clone()),
-        new.note,
-        new.triggered_by
-    )
-    .execute(&mut **tx)
-    .await?;
-    let queued = start_queued(tx, new.dag_key).await?;
-    Ok(Created::New {
-        dag_run_id: DagRunId(dag_run_id),
-        queued,
-    })
+/// What [`start_queued`] did.
+#[derive(Debug, Default)]
+pub(crate) struct Started {
+    /// The runs, and when each started.
+    pub(crate) runs: HashMap<DagRunId, Timestamp>,
+    /// Tasks put into the queue.
+    pub(crate) queued: i64,
 }
 
-/// Takes an idempotency key for a run to be made. Gives back what it stands for if it was taken before.
-///
-/// The same key may come at once for two DAGs: the insert then waits for the other transaction, and the next
-/// statement sees what it made.
-async fn take_key(
-    tx: &mut Transaction<'static, Postgres>,
-    it: &Idempotency,
-    dag_run_id: i64,
-) -> Result<Option<Created>, StoreError> {
-    let taken = sqlx::query!(
-        "insert into trigger_key (principal, key, body_hash, dag_run_id) values ($1, $2, $3, $4)
-        on conflict do nothing",
-        it.principal,
-        it.key,
-        it.body_hash,
-        dag_run_id
-    )
-    .execute(&mut **tx)
-    .await?;
-    if taken.rows_affected() > 0 {
-        return Ok(None);
-    }
-    let before = sqlx::query!(
-        "select k.body_hash, k.dag_run_id, r.run_id
-        from trigger_key k join run_key r using (dag_run_id) where k.principal = $1 and k.key = $2",
-        it.principal,
-        it.key
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    if before.body_hash != it.body_hash {
-        return Ok(Some(Created::KeyTaken));
-    }
-    Ok(Some(Created::Same {
-        dag_run_id: DagRunId(before.dag_run_id),
-        run_id: before.run_id,
-    }))
-}
-
-/// Starts queued runs within a transaction that may already hold the DAG's row.
+/// Starts queued runs of DAGs, oldest first, within a transaction that holds the DAGs' rows: places are counted here.
 ///
 /// A pause stops the schedule, not what people ask for: manual runs of a paused DAG start.
 pub(crate) async fn start_queued(
     tx: &mut Transaction<'static, Postgres>,
-    dag: DagKey,
-) -> Result<i64, StoreError> {
-    let row = sqlx::query!(
-        "select max_active_runs, is_paused from dag where dag_key = $1 for update",
-        dag.get()
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    let running = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from dag_run where dag_key = $1 and state = 'r'"#,
-        dag.get()
-    )
-    .fetch_one(&mut **tx)
-    .await?;
-    let places = i64::from(row.max_active_runs) - running;
-    if places <= 0 {
-        return Ok(0);
-    }
+    dags: &[i32],
+) -> Result<Started, StoreError> {
     // `skip locked`: somebody who holds a queued run is ending it, and may wait for the DAG's row that we hold.
     let waiting = sqlx::query_scalar!(
-        "select dag_run_id from dag_run where dag_key = $1 and state = 'q' and (run_type = 'm' or not $2)
-        order by dag_run_id limit $3 for update skip locked",
-        dag.get(),
-        row.is_paused,
-        places
+        r#"select q.dag_run_id
+        from dag d
+        cross join lateral (
+            select count(*) as count from dag_run r where r.dag_key = d.dag_key and r.state = 'r'
+        ) running
+        cross join lateral (
+            select r.dag_run_id from dag_run r
+            where r.dag_key = d.dag_key and r.state = 'q' and (r.run_type = 'm' or not d.is_paused)
+            order by r.dag_run_id
+            limit greatest(d.max_active_runs - running.count, 0)
+            for update skip locked
+        ) q
+        where d.dag_key = any($1)"#,
+        dags
     )
     .fetch_all(&mut **tx)
     .await?;
-    let mut queued = 0;
-    for run in waiting {
-        let started = sqlx::query_file!("src/runs/start.sql", run)
-            .fetch_optional(&mut **tx)
-            .await?;
-        queued += started.map_or(0, |it| it.queued);
+    let mut started = Started::default();
+    if waiting.is_empty() {
+        return Ok(started);
     }
-    Ok(queued)
+    let rows = sqlx::query_file!("src/runs/start.sql", &waiting)
+        .fetch_all(&mut **tx)
+        .await?;
+    for row in rows {
+        started.queued = row.queued;
+        started
+            .runs
+            .insert(DagRunId(row.dag_run_id), row.started_at.to_jiff());
+    }
+    Ok(started)
 }
 
-/// Time first, so that keys sort by creation and a partition is a stretch of time; the database's clock.
-async fn new_dag_run_id(tx: &mut Transaction<'static, Postgres>) -> Result<i64, StoreError> {
-    let milliseconds = sqlx::query_scalar!(
-        r#"select (extract(epoch from clock_timestamp()) * 1000)::bigint as "it!""#
+/// Locks the rows of DAGs, in the order of their keys. What is counted below one of them is counted afterwards.
+async fn lock_dags(
+    tx: &mut Transaction<'static, Postgres>,
+    dags: &[i32],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select from dag where dag_key = any($1) order by dag_key for update",
+        dags
     )
-    .fetch_one(&mut **tx)
+    .execute(&mut **tx)
     .await?;
-    let random = i64::from(rand::random::<u32>() & 0xF_FFFF);
-    Ok((milliseconds << 20) | random)
+    Ok(())
 }
 
 pub(crate) fn readable_dag_id(text: String) -> Result<DagId, StoreError> {

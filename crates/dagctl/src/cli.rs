@@ -78,6 +78,22 @@ enum Command {
 }
 
 impl Cli {
+    /// Whether the command only asks a running dagctl, and needs no threads for it.
+    pub(crate) fn only_asks(&self) -> bool {
+        matches!(
+            self.command,
+            Command::Trigger(_)
+                | Command::Dags(_)
+                | Command::Runs(_)
+                | Command::Tasks(_)
+                | Command::Variables(_)
+                | Command::Connections(_)
+                | Command::Pools(_)
+                | Command::Problems(_)
+                | Command::Version
+        )
+    }
+
     /// Carries out the command.
     pub(crate) async fn run(self, printer: Printer, environment: Environment) -> Ended {
         let environment = environment.with(self.home);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use dagctl_api::error::{ErrorBody, ErrorDetail};
 use dagctl_api::{IDEMPOTENCY_KEY, PREFIX, Page};
 use dagctl_core::connection::Secret;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::redirect::Policy;
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -89,10 +90,17 @@ impl Client {
         let local_token = local
             .filter(|it| it.url.trim_end_matches('/') == url.trim_end_matches('/'))
             .map(|it| Secret::new(it.token));
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            // A token would not travel along to another address, so following never leads anywhere.
+            .redirect(Policy::none())
+            .user_agent(concat!("dagctl/", env!("CARGO_PKG_VERSION")));
+        if base.scheme() == "http" {
+            // Reading the system's certificates takes longer than a request, and nothing here will need them.
+            http = http.tls_certs_only([]);
+        }
         Ok(Self {
-            http: reqwest::Client::builder()
-                .connect_timeout(Duration::from_secs(5))
-                .user_agent(concat!("dagctl/", env!("CARGO_PKG_VERSION")))
+            http: http
                 .build()
                 .map_err(|err| Stop::broken(format_args!("could not set up HTTP: {err}")))?,
             base,
@@ -216,6 +224,12 @@ impl Client {
         let status = reply.status();
         if status.is_success() {
             return Ok(reply);
+        }
+        let elsewhere = reply.headers().get(header::LOCATION);
+        if let Some(Ok(url)) = elsewhere.map(header::HeaderValue::to_str) {
+            return Err(self.foreign(&format!(
+                "it sends everybody on to {url}, so say that address with --url or DAGCTL_URL"
+            )));
         }
         let text = reply.text().await.unwrap_or_default();
         match serde_json::from_str::<ErrorBody>(&text) {

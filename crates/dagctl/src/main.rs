@@ -36,10 +36,11 @@ fn main() -> ExitCode {
     };
     // Every TLS connection of this process uses this provider. A second call would fail; there is none.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let mut runtime = match cli.only_asks() {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(err) => {
             printer.error(format_args!("could not start: {err}"));

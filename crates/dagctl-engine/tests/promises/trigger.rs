@@ -1,5 +1,7 @@
 //! What happens to those who ask for a run.
 
+use std::collections::BTreeSet;
+
 use dagctl_core::outcome::Outcome;
 use dagctl_core::state::RunState;
 use dagctl_engine::{TriggerError, TriggerRequest};
@@ -192,6 +194,60 @@ async fn people_who_ask_at_the_same_moment_all_get_a_run() {
             .await,
         20
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_hundred_at_once_each_gets_a_run_of_its_own_and_a_bad_one_fails_alone() {
+    let bench = Bench::new().await;
+    bench.dag(DAG).await;
+    let sends = (0..102).map(|at| {
+        let engine = bench.engine.clone();
+        let asked = match at {
+            50 => with_day("no_such_dag"),
+            // Postgres keeps no such text: the database refuses this one after it was checked.
+            51 => TriggerRequest {
+                note: Some("a\u{0}b".into()),
+                ..with_day("orders_daily")
+            },
+            _ => with_day("orders_daily"),
+        };
+        tokio::spawn(async move { engine.trigger(asked).await })
+    });
+    let mut runs = BTreeSet::new();
+    for (at, made) in join_all(sends).await.into_iter().enumerate() {
+        match (at, made.unwrap()) {
+            (50, Err(TriggerError::UnknownDag { .. })) => (),
+            (51, Err(TriggerError::Store { .. })) => (),
+            (_, Ok(made)) if made.created => {
+                assert_eq!(made.row.run_id, made.run_id);
+                assert!(runs.insert(made.dag_run_id), "twice: {made:?}");
+            }
+            (at, other) => panic!("request {at}: {other:?}"),
+        }
+    }
+    assert_eq!(runs.len(), 100);
+    assert_eq!(
+        bench
+            .count("select count(distinct run_id) from dag_run")
+            .await,
+        100
+    );
+    let started = "select count(*) from dag_run where state = 'r'";
+    assert_eq!(bench.count(started).await, 16);
+}
+
+#[tokio::test]
+async fn a_triggered_run_is_shown_as_it_is_stored() {
+    let bench = Bench::new().await;
+    bench.dag(DAG).await;
+    let asked = TriggerRequest {
+        note: Some("again".into()),
+        ..keyed("orders_daily", "k")
+    };
+    let made = bench.ask(asked.clone()).await;
+    let stored = bench.store.run_row(made.dag_run_id).await.unwrap();
+    assert_eq!(Some(&made.row), stored.as_ref());
+    assert_eq!(Some(bench.ask(asked).await.row), stored);
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ async fn trigger(
     Ok((status, Json(Triggered { run, created })))
 }
 
-/// Makes a run and remembers who asked for it. Whether it is a new one.
+/// Makes a run. Whether it is a new one.
 pub(crate) async fn make_run(
     app: &App,
     caller: &Caller,
@@ -129,23 +129,7 @@ pub(crate) async fn make_run(
             principal: caller.name().to_owned(),
         })
         .await?;
-    if triggered.created {
-        app.store()
-            .audit(AuditEntry {
-                who: caller.name(),
-                action: "run.trigger",
-                object: dag,
-                detail: json!({"run_id": triggered.run_id}),
-                ..AuditEntry::default()
-            })
-            .await?;
-    }
-    let row = app
-        .store()
-        .run_row(triggered.dag_run_id)
-        .await?
-        .ok_or_else(|| Failure::unknown_run(dag, &triggered.run_id))?;
-    Ok((row, triggered.created))
+    Ok((triggered.row, triggered.created))
 }
 
 /// A moment with its offset, or in the DAG's zone without one.

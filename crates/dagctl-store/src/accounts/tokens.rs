@@ -41,14 +41,20 @@ impl Store {
         .await?)
     }
 
-    /// Whose token it is, if it works; what it may do is what its account may do now.
+    /// Whose token it is, if it works; what it may do is what its account may do now, or could a second ago if another
+    /// process changed that.
     pub async fn token(&self, token: &str) -> Result<Option<Principal>, StoreError> {
+        let hash = secret_hash(token);
+        let look = match self.token_cache().find(&hash) {
+            Ok(principal) => return Ok(Some(principal)),
+            Err(look) => look,
+        };
         let row = sqlx::query!(
             r#"select t.token_id, a.account_id, a.name, a.role,
                  coalesce(t.last_used_at < now() - interval '1 minute', true) as "is_stale!"
              from token t join account a using (account_id)
              where t.token_hash = $1 and (t.expires_at is null or t.expires_at > now()) and a.disabled_at is null"#,
-            secret_hash(token)
+            hash
         )
         .fetch_optional(self.pool())
         .await?;
@@ -61,11 +67,13 @@ impl Store {
             .execute(self.pool())
             .await?;
         }
-        Ok(Some(Principal {
+        let principal = Principal {
             account_id: row.account_id,
             name: row.name,
             role: role(&row.role)?,
-        }))
+        };
+        self.token_cache().keep(look, hash, &principal);
+        Ok(Some(principal))
     }
 
     /// The tokens of an account, newest first.
@@ -91,15 +99,15 @@ impl Store {
 
     /// Ends a token of an account. Whether there was one.
     pub async fn delete_token(&self, account_id: i32, token_id: i32) -> Result<bool, StoreError> {
-        Ok(sqlx::query!(
+        let deleted = sqlx::query!(
             "delete from token where account_id = $1 and token_id = $2",
             account_id,
             token_id
         )
         .execute(self.pool())
-        .await?
-        .rows_affected()
-            > 0)
+        .await;
+        self.token_cache().forget();
+        Ok(deleted?.rows_affected() > 0)
     }
 
     /// Ends every token of that account and name, such as one that is about to be replaced.
@@ -108,13 +116,14 @@ impl Store {
         account_id: i32,
         name: &str,
     ) -> Result<u64, StoreError> {
-        Ok(sqlx::query!(
+        let deleted = sqlx::query!(
             "delete from token where account_id = $1 and name = $2",
             account_id,
             name
         )
         .execute(self.pool())
-        .await?
-        .rows_affected())
+        .await;
+        self.token_cache().forget();
+        Ok(deleted?.rows_affected())
     }
 }

@@ -1,24 +1,27 @@
--- Starts a queued run: its task instances from the version's task list, on the server's side, and its roots into
--- the queue, no more of them than `max_active_tasks`. No row back: somebody else started or ended it.
+-- Starts queued runs: their task instances from the version's task list, on the server's side, and their roots into
+-- the queue, no more of each run than `max_active_tasks`. Runs that somebody else started or ended are left out.
 with started as (
     update dag_run r
     set state = 'r', started_at = clock_timestamp(), remaining = v.task_count,
         is_limited = v.task_count > v.max_active_tasks
     from dag_version v
-    where r.dag_run_id = $1 and r.state = 'q' and v.dag_version_id = r.dag_version_id
-    returning r.dag_run_id, r.dag_version_id, v.max_active_tasks
+    where r.dag_run_id = any($1::bigint[]) and r.state = 'q' and v.dag_version_id = r.dag_version_id
+    returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks
 ), instances as (
     insert into task_instance (dag_run_id, task_index, pending)
     select s.dag_run_id, k.task_index, k.indegree
     from started s join dag_task k using (dag_version_id)
-    order by k.task_index
-), roots as (
-    insert into ready (pool_key, priority, dag_run_id, task_index, map_index, attempt)
-    select k.pool_key, k.priority, s.dag_run_id, k.task_index, -1, 1
+    order by s.dag_run_id, k.task_index
+), root as materialized (
+    select s.dag_run_id, k.task_index, k.pool_key, k.priority,
+        row_number() over (partition by s.dag_run_id order by k.task_index) > s.max_active_tasks as waits
     from started s join dag_task k using (dag_version_id)
     where k.indegree = 0
-    order by k.task_index
-    limit (select max_active_tasks from started)
+), queued as (
+    insert into ready (pool_key, priority, dag_run_id, task_index, map_index, attempt)
+    select pool_key, priority, dag_run_id, task_index, -1, 1
+    from root where not waits
+    order by dag_run_id, task_index
     returning 1
 )
-select dag_run_id, (select count(*) from roots) as "queued!" from started
+select dag_run_id, started_at as "started_at!", (select count(*) from queued) as "queued!" from started
