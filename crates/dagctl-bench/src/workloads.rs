@@ -13,6 +13,7 @@ mod fan_out;
 mod flat;
 mod idle;
 mod many_runs;
+mod triggers;
 
 /// What a workload gives: its lines, the same words in every round.
 pub(crate) type Measured<'a> = LocalBoxFuture<'a, anyhow::Result<Vec<Row>>>;
@@ -37,6 +38,7 @@ pub fn all() -> &'static [&'static Workload] {
         &fan_out::WORKLOAD,
         &chain::WORKLOAD,
         &many_runs::WORKLOAD,
+        &triggers::WORKLOAD,
         &idle::WORKLOAD,
         &flat::WORKLOAD,
     ]
