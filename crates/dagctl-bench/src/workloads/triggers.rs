@@ -1,7 +1,7 @@
 //! W4: from asking for a run to the start of its first task, on an idle system.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::ensure;
 
@@ -35,31 +35,46 @@ async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
 
 async fn by_rest(standalone: &Standalone, times: usize) -> anyhow::Result<Vec<Row>> {
     const WARM_UP: usize = 10;
-    let mut answers = vec![];
+    let (mut asked, mut answers) = (vec![], vec![]);
     for at in 0..WARM_UP + times {
         tokio::time::sleep(PAUSE).await;
-        let begun = Instant::now();
+        let begun = (SystemTime::now(), Instant::now());
         standalone.rest.trigger("one").await?;
         if at >= WARM_UP {
-            answers.push(milliseconds(begun.elapsed()));
+            asked.push(
+                begun
+                    .0
+                    .duration_since(SystemTime::UNIX_EPOCH)?
+                    .as_secs_f64(),
+            );
+            answers.push(milliseconds(begun.1.elapsed()));
         }
     }
     standalone.until_ended("one", WARM_UP + times).await?;
-    let starts: Vec<f64> = sqlx::query_scalar(
-        "select (extract(epoch from t.started_at - r.queued_at) * 1000)::float8
+    // The database is on this machine: its clock is ours.
+    let stamps: Vec<(f64, f64)> = sqlx::query_as(
+        "select extract(epoch from r.queued_at)::float8, extract(epoch from t.started_at)::float8
          from dag_run r join dag using (dag_key) join task_instance t using (dag_run_id)
-         where dag_id = 'one' order by r.dag_run_id desc limit $1",
+         where dag_id = 'one' order by r.dag_run_id offset $1",
     )
-    .bind(i64::try_from(times)?)
+    .bind(i64::try_from(WARM_UP)?)
     .fetch_all(&standalone.db)
     .await?;
-    let row = |what: &str, figure| Row::new(what, figure, Unit::MILLISECONDS);
-    let started = share(&starts, 0.5);
+    let since = |from: &dyn Fn(usize) -> f64| -> Vec<f64> {
+        let starts = stamps.iter().enumerate();
+        starts
+            .map(|(at, (_, start))| (start - from(at)) * 1000.0)
+            .collect()
+    };
+    let (from_asked, from_queued) = (since(&|at| asked[at]), since(&|at| stamps[at].0));
+    let row =
+        |what: &str, times: &[f64], part| Row::new(what, share(times, part), Unit::MILLISECONDS);
     Ok(vec![
-        row("REST: run queued → first start, p50", started).target(Target::Figure(4.0)),
-        row("REST: run queued → first start, p99", share(&starts, 0.99)),
-        row("REST: asked → answered, p50", share(&answers, 0.5)),
-        row("REST: asked → answered, p99", share(&answers, 0.99)),
+        row("REST: asked → first start, p50", &from_asked, 0.5).target(Target::Figure(4.0)),
+        row("REST: asked → first start, p99", &from_asked, 0.99),
+        row("REST: run queued → first start, p50", &from_queued, 0.5),
+        row("REST: asked → answered, p50", &answers, 0.5),
+        row("REST: asked → answered, p99", &answers, 0.99),
     ])
 }
 
