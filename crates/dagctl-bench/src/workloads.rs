@@ -10,6 +10,7 @@ use crate::row::Row;
 
 mod chain;
 mod fan_out;
+mod files;
 mod flat;
 mod idle;
 mod many_runs;
@@ -40,6 +41,7 @@ pub fn all() -> &'static [&'static Workload] {
         &many_runs::WORKLOAD,
         &triggers::WORKLOAD,
         &idle::WORKLOAD,
+        &files::WORKLOAD,
         &flat::WORKLOAD,
     ]
 }

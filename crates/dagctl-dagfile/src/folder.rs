@@ -2,25 +2,25 @@
 
 mod disk;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dagctl_core::dag::Dag;
 use sha2::{Digest, Sha256};
 
-use self::disk::{Content, Disk, Found};
+use self::disk::{Content, Disk};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ignore::IgnoredFile;
 use crate::parse::{self, Shape, is_defaults};
 use crate::sources::{Asked, Session, Sources, shown, sorted};
-use crate::stack::with_room;
+use crate::stack::in_parallel;
 
 /// Everything a look at the dags folder found.
 #[derive(Debug, Clone, Default)]
 pub struct FolderLoad {
     /// The DAG files in the order of their paths, good and bad ones.
-    pub dags: Vec<LoadedDag>,
+    pub dags: Vec<Arc<LoadedDag>>,
     /// Every problem, those of `dags` included, by file and position.
     pub diagnostics: Vec<Diagnostic>,
     /// What `.dagignore` hides.
@@ -30,7 +30,9 @@ pub struct FolderLoad {
 /// One DAG file with all it pulls in.
 #[derive(Debug, Clone)]
 pub struct LoadedDag {
-    /// The DAG; none where the file has an error that leaves no DAG.
+    /// Whether the file has no error that leaves no DAG.
+    pub is_good: bool,
+    /// The DAG of a good file, until [`Loader::forget_dags`].
     pub dag: Option<Arc<Dag>>,
     /// What it is called, as far as can be told.
     pub dag_id: String,
@@ -40,7 +42,7 @@ pub struct LoadedDag {
     pub hash: String,
     /// The texts it is made of by path: itself, `_defaults.yaml`, config and SQL files.
     /// Of other files that `for_each` matches only the path counts.
-    pub files: Arc<BTreeMap<String, String>>,
+    pub files: BTreeMap<String, String>,
     /// The problems of the DAG file and of what it pulls in.
     pub diagnostics: Vec<Diagnostic>,
     /// The Git commit, filled in by whoever knows it.
@@ -53,19 +55,15 @@ pub struct Loader {
     dir: PathBuf,
     shown: String,
     disk: Disk,
-    parses: HashMap<String, Cached>,
+    parses: BTreeMap<String, Cached>,
 }
 
 /// A reading of a file, good for as long as what it asked for stays the same.
 #[derive(Debug, Clone)]
 struct Cached {
     asked: Asked,
-    /// The text behind each path that was asked for.
-    texts: Vec<(String, Option<Arc<str>>)>,
-    /// Which of those paths were hidden, and by what.
-    hidden: Vec<IgnoredFile>,
     shape: Shape,
-    loaded: LoadedDag,
+    loaded: Arc<LoadedDag>,
 }
 
 impl Loader {
@@ -79,7 +77,7 @@ impl Loader {
             dir,
             shown,
             disk: Disk::default(),
-            parses: HashMap::new(),
+            parses: BTreeMap::new(),
         }
     }
 
@@ -97,59 +95,70 @@ impl Loader {
 
     /// Looks at the folder. Files that did not change since the last look cost one `stat` each.
     pub fn load(&mut self) -> FolderLoad {
-        let found = match self.disk.look(&self.dir, &self.shown) {
-            Ok(it) => it,
-            Err(diagnostic) => {
-                return FolderLoad {
-                    diagnostics: vec![*diagnostic],
-                    ..FolderLoad::default()
-                };
+        match self.disk.look(&self.dir, &self.shown) {
+            Ok(changes) => self.read_again(&changes),
+            Err(diagnostic) => FolderLoad {
+                diagnostics: vec![*diagnostic],
+                ..FolderLoad::default()
+            },
+        }
+    }
+
+    /// Looks at these files below the dags folder, and at nothing else where they alone can have changed.
+    pub fn load_paths(&mut self, paths: &BTreeSet<PathBuf>) -> FolderLoad {
+        match self.disk.look_at(&self.dir, &self.shown, paths) {
+            Some(changes) => self.read_again(&changes),
+            None => self.load(),
+        }
+    }
+
+    /// Lets go of the parsed DAGs; they stay good, and `files` holds their texts.
+    pub fn forget_dags(&mut self) {
+        for it in self.parses.values_mut() {
+            if it.loaded.dag.is_some() {
+                Arc::make_mut(&mut it.loaded).dag = None;
             }
-        };
-        let texts: BTreeMap<&str, Arc<str>> = found
-            .files
-            .iter()
+        }
+    }
+
+    fn read_again(&mut self, changes: &BTreeSet<String>) -> FolderLoad {
+        let texts: Vec<(&str, Arc<str>)> = self
+            .disk
+            .files()
             .map(|(path, content)| (path.as_str(), content.text()))
             .collect();
-        let sources = Sources::new(
-            texts.iter().map(|(path, text)| (*path, &**text)),
-            &self.shown,
-        )
-        .hiding(&found.ignored);
+        let pairs = texts.iter().map(|(path, text)| (*path, &**text));
+        let sources = Sources::new(pairs, &self.shown).hiding(&self.disk.ignored);
         let mut old = std::mem::take(&mut self.parses);
-        self.parses = with_room(|| {
-            let candidates = found.files.iter().filter(|(path, _)| is_candidate(path));
-            candidates
-                .map(|(path, content)| {
-                    let cached = match old.remove(path) {
-                        Some(it) if it.holds(&sources, &texts) => it,
-                        Some(_) | None => read(&sources, &texts, path, content),
-                    };
-                    (path.clone(), cached)
-                })
-                .collect()
-        });
-        self.assemble(found)
+        old.retain(|path, it| !changes.contains(path) && it.holds(changes));
+        let candidates = self.disk.files().filter(|(path, _)| is_candidate(path));
+        let stale: Vec<(&String, &Content)> = candidates
+            .filter(|(path, _)| !old.contains_key(*path))
+            .collect();
+        let read = in_parallel(&stale, |(path, content)| read(&sources, path, content));
+        let paths = stale.iter().map(|(path, _)| (*path).clone());
+        old.extend(paths.zip(read));
+        self.parses = old;
+        self.assemble()
     }
 
     /// Sorts DAGs from config files, now that it is known who refers to whom.
-    fn assemble(&self, found: Found) -> FolderLoad {
-        let mut referred: BTreeSet<&str> = BTreeSet::new();
+    fn assemble(&self) -> FolderLoad {
+        let mut referred: HashSet<&str> = HashSet::new();
         for (path, it) in &self.parses {
             if it.shape == Shape::Dag {
                 let others = it.asked.paths.iter().filter(|it| *it != path);
                 referred.extend(others.map(String::as_str));
             }
         }
-        let mut dags: Vec<LoadedDag> = self
+        let dags: Vec<Arc<LoadedDag>> = self
             .parses
             .iter()
             .filter(|(path, it)| it.shape == Shape::Dag || !referred.contains(path.as_str()))
             .filter(|(path, it)| !(it.shape == Shape::Other && self.is_awaited(path)))
             .map(|(_, it)| it.loaded.clone())
             .collect();
-        dags.sort_by(|a, b| a.file.cmp(&b.file));
-        let mut diagnostics = found.diagnostics;
+        let mut diagnostics = self.disk.diagnostics();
         diagnostics.extend(dags.iter().flat_map(|it| it.diagnostics.iter().cloned()));
         diagnostics.extend(duplicates(&dags, &self.shown));
         if dags.is_empty() && diagnostics.is_empty() {
@@ -161,7 +170,7 @@ impl Loader {
         FolderLoad {
             dags,
             diagnostics: sorted(diagnostics),
-            ignored: found.ignored,
+            ignored: self.disk.ignored.values().cloned().collect(),
         }
     }
 
@@ -179,27 +188,14 @@ impl Loader {
 }
 
 impl Cached {
-    fn holds(&self, sources: &Sources<'_>, texts: &BTreeMap<&str, Arc<str>>) -> bool {
-        let same_texts =
-            self.texts
-                .iter()
-                .all(|(path, old)| match (old, texts.get(path.as_str())) {
-                    (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-                    (None, None) => true,
-                    (Some(_), None) | (None, Some(_)) => false,
-                });
-        same_texts
-            && hidden(sources, &self.asked).eq(&self.hidden)
-            && self.asked.globs.iter().all(|(glob, old)| {
-                let new = texts.keys().filter(|path| glob.matches(path));
-                new.eq(old.iter())
-            })
+    /// Whether nothing that was asked for is among the paths that changed.
+    fn holds(&self, changes: &BTreeSet<String>) -> bool {
+        let is_asked = |path: &String| {
+            self.asked.paths.contains(path)
+                || self.asked.globs.iter().any(|glob| glob.matches(path))
+        };
+        !changes.iter().any(is_asked)
     }
-}
-
-/// What is hidden of that which was asked for.
-fn hidden<'s>(sources: &'s Sources<'_>, asked: &'s Asked) -> impl Iterator<Item = &'s IgnoredFile> {
-    asked.paths.iter().filter_map(|it| sources.hidden(it))
 }
 
 /// A YAML file that may be a DAG.
@@ -211,43 +207,33 @@ fn is_candidate(path: &str) -> bool {
     yaml && !test && !is_defaults(path)
 }
 
-fn read(
-    sources: &Sources<'_>,
-    texts: &BTreeMap<&str, Arc<str>>,
-    path: &str,
-    content: &Content,
-) -> Cached {
+fn read(sources: &Sources<'_>, path: &str, content: &Content) -> Cached {
     let mut session = Session::new(sources);
     let file = session.open(path).expect("the file was found just now");
     let parsed = match content {
         Content::Text(_) | Content::Other(_) => parse::parse(session, file),
         Content::Unreadable(it) => parse::unreadable(session, file, &it.0),
     };
-    let seen: Vec<(String, Option<Arc<str>>)> = parsed
+    let files: BTreeMap<String, String> = parsed
         .asked
         .paths
         .iter()
-        .map(|path| (path.clone(), texts.get(path.as_str()).cloned()))
-        .collect();
-    let files: BTreeMap<String, String> = seen
-        .iter()
-        .filter_map(|(path, text)| Some((path.clone(), text.as_ref()?.to_string())))
+        .filter_map(|path| Some((path.clone(), sources.find_text(path)?.to_owned())))
         .collect();
     let hash = hash(&files);
     Cached {
-        hidden: hidden(sources, &parsed.asked).cloned().collect(),
         asked: parsed.asked,
-        texts: seen,
         shape: parsed.shape,
-        loaded: LoadedDag {
+        loaded: Arc::new(LoadedDag {
+            is_good: parsed.dag.is_some(),
             dag: parsed.dag.map(Arc::new),
             dag_id: parsed.dag_id,
             file: path.to_owned(),
             hash,
-            files: Arc::new(files),
+            files,
             diagnostics: parsed.diagnostics,
             commit: None,
-        },
+        }),
     }
 }
 
@@ -265,10 +251,10 @@ fn hash(files: &BTreeMap<String, String>) -> String {
 }
 
 /// Complains about files that define a DAG which another file defines too.
-fn duplicates(dags: &[LoadedDag], prefix: &str) -> Vec<Diagnostic> {
+fn duplicates(dags: &[Arc<LoadedDag>], prefix: &str) -> Vec<Diagnostic> {
     let mut first: HashMap<&str, &LoadedDag> = HashMap::new();
     let mut problems = vec![];
-    for it in dags.iter().filter(|it| it.dag.is_some()) {
+    for it in dags.iter().filter(|it| it.is_good) {
         let Some(other) = first.get(it.dag_id.as_str()) else {
             first.insert(&it.dag_id, it);
             continue;

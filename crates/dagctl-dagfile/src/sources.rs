@@ -14,7 +14,7 @@ use dagctl_core::nearest::nearest;
 /// Every file of the dags folder in memory, by path relative to it. Files that are neither YAML nor SQL have no text.
 pub(crate) struct Sources<'a> {
     files: Vec<(&'a str, &'a str)>,
-    hidden: HashMap<&'a str, &'a IgnoredFile>,
+    hidden: Option<&'a BTreeMap<String, IgnoredFile>>,
     shown: String,
 }
 
@@ -46,26 +46,27 @@ impl Place {
 }
 
 impl<'a> Sources<'a> {
-    /// Takes paths with their texts; diagnostics show them with `shown` before them.
+    /// Takes paths in order with their texts; diagnostics show them with `shown` before them.
     pub(crate) fn new(files: impl IntoIterator<Item = (&'a str, &'a str)>, shown: &str) -> Self {
-        let files: BTreeMap<_, _> = files.into_iter().collect();
         Self {
             files: files.into_iter().collect(),
-            hidden: HashMap::new(),
+            hidden: None,
             shown: shown.to_owned(),
         }
     }
 
     /// Adds what a `.dagignore` hides, so that nobody looks for it in vain.
     #[must_use]
-    pub(crate) fn hiding(self, ignored: &'a [IgnoredFile]) -> Self {
-        let hidden = ignored.iter().map(|it| (it.path.as_str(), it)).collect();
-        Self { hidden, ..self }
+    pub(crate) fn hiding(self, hidden: &'a BTreeMap<String, IgnoredFile>) -> Self {
+        Self {
+            hidden: Some(hidden),
+            ..self
+        }
     }
 
     /// The line that hides a path.
     pub(crate) fn hidden(&self, path: &str) -> Option<&'a IgnoredFile> {
-        self.hidden.get(path).copied()
+        self.hidden?.get(path)
     }
 
     fn find(&self, path: &str) -> Option<FileId> {
@@ -74,6 +75,10 @@ impl<'a> Sources<'a> {
             .binary_search_by(|(it, _)| (*it).cmp(path))
             .ok()?;
         u32::try_from(at).ok().map(FileId)
+    }
+
+    pub(crate) fn find_text(&self, path: &str) -> Option<&'a str> {
+        self.find(path).map(|it| self.text(it))
     }
 
     pub(crate) fn path(&self, file: FileId) -> &'a str {
@@ -112,7 +117,7 @@ pub(crate) struct Session<'a> {
     /// Files that have been read, since an expansion may name one thousands of times.
     trees: HashMap<FileId, Option<Rc<Node>>>,
     asked: BTreeSet<String>,
-    globs: Vec<(Glob, Vec<String>)>,
+    globs: Vec<Glob>,
     /// Texts that are looked at once the graph is known.
     pub(crate) jobs: Vec<Job>,
     /// The task whose fields are being read, by its place among the DAG's tasks.
@@ -124,8 +129,8 @@ pub(crate) struct Session<'a> {
 pub(crate) struct Asked {
     /// Paths that were looked up, there or not.
     pub(crate) paths: BTreeSet<String>,
-    /// Patterns and what they matched.
-    pub(crate) globs: Vec<(Glob, Vec<String>)>,
+    /// Patterns of paths.
+    pub(crate) globs: Vec<Glob>,
 }
 
 impl<'a> Session<'a> {
@@ -158,7 +163,7 @@ impl<'a> Session<'a> {
             .map(|(path, _)| (*path).to_owned())
             .collect();
         self.asked.extend(paths.iter().cloned());
-        self.globs.push((glob, paths.clone()));
+        self.globs.push(glob);
         paths
     }
 

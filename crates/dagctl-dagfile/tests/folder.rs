@@ -5,6 +5,7 @@
     reason = "a set-up that fails is a test that fails"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -319,6 +320,78 @@ fn a_new_config_file_adds_a_task() {
     assert_eq!(loader.load().dags[0].dag.as_ref().unwrap().tasks().len(), 1);
     write(repository.path(), "dags/c/b.yaml", config);
     assert_eq!(loader.load().dags[0].dag.as_ref().unwrap().tasks().len(), 2);
+}
+
+#[test]
+fn files_that_are_named_are_read_as_a_look_at_all_would() {
+    let config = "schema: s\ntable: a\nmain_sql: SELECT 1\n";
+    let build = "tasks: {t: {operator: build_table, conn_id: dw, for_each: {files: c/*.yaml}, config: '{{ file }}'}}\n";
+    let repository = repository(&[
+        (
+            "dags/a.yaml",
+            "tasks: {a: {operator: sql, conn_id: x, sql: q.sql}}\n",
+        ),
+        ("dags/q.sql", "SELECT 1"),
+        ("dags/build.yaml", build),
+        ("dags/c/a.yaml", config),
+    ]);
+    let mut loader = Loader::new(repository.path().join("dags"));
+    loader.load();
+    let broken = "tasks: [";
+    for (path, text) in [
+        ("q.sql", Some("SELECT 2")),
+        ("c/b.yaml", Some(config)),
+        ("a.yaml", Some(broken)),
+        ("new.yaml", Some(EMPTY)),
+        (
+            "a.yaml",
+            Some("tasks: {a: {operator: sql, conn_id: x, sql: q.sql}}\n"),
+        ),
+        ("q.sql", None),
+        ("c/a.yaml", None),
+        ("_defaults.yaml", Some("tags: [new]\n")),
+        ("deep/new.yaml", Some(EMPTY)),
+        ("deep/other.yaml", Some(EMPTY)),
+        ("c/.dagignore", Some("b.yaml\n")),
+        ("new.yaml", None),
+        ("c/.dagignore", None),
+        ("nowhere/at/all.yaml", None),
+        (".draft.yaml", Some(broken)),
+    ] {
+        let path = repository.path().join("dags").join(path);
+        match text {
+            Some(text) => {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, text).unwrap();
+            }
+            None => drop(fs::remove_file(&path)),
+        }
+        let named = loader.load_paths(&BTreeSet::from([path.clone()]));
+        let whole = load(&repository);
+        let hashes = |load: &FolderLoad| -> Vec<(String, String)> {
+            let dags = load.dags.iter();
+            dags.map(|it| (it.dag_id.clone(), it.hash.clone()))
+                .collect()
+        };
+        assert_eq!(hashes(&named), hashes(&whole), "{path:?}");
+        assert_eq!(rendered(&named), rendered(&whole), "{path:?}");
+        assert_eq!(named.ignored, whole.ignored, "{path:?}");
+    }
+    // Nothing else was read.
+    write(repository.path(), "dags/build.yaml", broken);
+    let path = repository.path().join("dags/a.yaml");
+    let named = rendered(&loader.load_paths(&BTreeSet::from([path])));
+    assert!(!named.contains("build.yaml"), "{named}");
+}
+
+#[test]
+fn dags_that_were_let_go_stay_good() {
+    let repository = repository(&[("dags/b.yaml", EMPTY)]);
+    let mut loader = Loader::new(repository.path().join("dags"));
+    assert!(loader.load().dags[0].dag.is_some());
+    loader.forget_dags();
+    let again = loader.load();
+    assert!(again.dags[0].is_good && again.dags[0].dag.is_none());
 }
 
 #[test]

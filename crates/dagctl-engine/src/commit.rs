@@ -1,21 +1,10 @@
 //! The commit that a folder is checked out at, read from Git's own files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The commit of the work tree that holds `folder`; `None` outside of one.
 pub(crate) fn head(folder: &Path) -> Option<String> {
-    let folder = folder.canonicalize().ok()?;
-    let git = folder
-        .ancestors()
-        .map(|it| it.join(".git"))
-        .find(|it| it.exists())?;
-    // In a linked work tree `.git` is a file that names the real folder.
-    let git = if git.is_file() {
-        let text = std::fs::read_to_string(&git).ok()?;
-        git.parent()?.join(text.strip_prefix("gitdir:")?.trim())
-    } else {
-        git
-    };
+    let git = git_folder(folder)?;
     let head = std::fs::read_to_string(git.join("HEAD")).ok()?;
     let Some(name) = head.trim().strip_prefix("ref:").map(str::trim) else {
         return commit_id(&head);
@@ -26,6 +15,21 @@ pub(crate) fn head(folder: &Path) -> Option<String> {
         .into_iter()
         .find_map(|it| commit_id(&std::fs::read_to_string(it.join(name)).ok()?))
         .or_else(|| packed(&common, name))
+}
+
+/// Where Git keeps what belongs to the work tree that holds `folder`.
+pub(crate) fn git_folder(folder: &Path) -> Option<PathBuf> {
+    let folder = folder.canonicalize().ok()?;
+    let git = folder
+        .ancestors()
+        .map(|it| it.join(".git"))
+        .find(|it| it.exists())?;
+    // In a linked work tree `.git` is a file that names the real folder.
+    if git.is_file() {
+        let text = std::fs::read_to_string(&git).ok()?;
+        return Some(git.parent()?.join(text.strip_prefix("gitdir:")?.trim()));
+    }
+    Some(git)
 }
 
 fn packed(git: &Path, name: &str) -> Option<String> {

@@ -1,6 +1,5 @@
 //! The services beside the worker as loops, each in a task of its own until told to stop.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,11 +12,9 @@ use crate::notifier::Notifier;
 use crate::reaper::{Reaper, Timekeeper};
 use crate::reconcile::reconcile;
 use crate::scheduler::Scheduler;
-use crate::syncer::{FolderWatch, Syncer};
+use crate::syncer::Syncer;
 use crate::wake::watch_the_clock;
 
-/// How often the dags folder is read where the system told of no change.
-const SYNC_PERIOD: Duration = Duration::from_secs(5);
 /// How long a service sleeps at most: it wakes when something is due by what its last look saw, and for hints of what
 /// has changed since. A hint may be lost; then this is what it costs.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -61,7 +58,12 @@ pub async fn keep_schedules(engine: Engine, syncer: Syncer, stop: CancellationTo
 }
 
 async fn sync(engine: Engine, syncer: Syncer, stop: CancellationToken) {
-    let changed = Arc::new(Notify::new());
-    let _watch = FolderWatch::new(engine.config().dags_folder.clone(), changed.clone());
-    reconcile(syncer, &changed, SYNC_PERIOD, stop).await;
+    let (watch, changed) = (syncer.watch(), Notify::new());
+    let folder = engine.config().dags_folder.clone();
+    tokio::select! {
+        // What changes after the first look is told.
+        biased;
+        () = watch.watch(&folder, &changed) => (),
+        () = reconcile(syncer, &changed, SWEEP, stop) => (),
+    }
 }

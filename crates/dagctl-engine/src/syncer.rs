@@ -1,33 +1,78 @@
 //! The syncer: keeps the stored DAG versions equal to the dags folder, good texts only, and the list of problems.
+//!
+//! A good text is active at once. What looks bad – an error, a file that is gone – may be a writer's half-way state, so
+//! it is told when a second look a moment later finds the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod batch;
+mod compare;
+mod watch;
+
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dagctl_dagfile::{Diagnostic, FolderLoad, LoadedDag, Loader, Severity};
-use dagctl_store::dags::{KnownDag, NewProblem, NewVersion};
-use notify::{RecursiveMode, Watcher as _};
-use tokio::sync::Notify;
+use dagctl_dagfile::{Diagnostic, FolderLoad, LoadedDag, Loader};
+use dagctl_store::dags::{NewProblem, StoredDag};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::sleep;
-use tracing::{info, warn};
+use tokio::time::Instant;
 
 use crate::Engine;
 use crate::reconcile::Service;
 
-/// How long a burst of changes is waited for, so that a checkout is seen whole.
-const SETTLE: Duration = Duration::from_millis(50);
+use self::compare::{Stored, broken, chosen, gone, is_active, problems, stale};
+pub use self::watch::FolderWatch;
+use self::watch::Scope;
+
+/// How long something bad must last to be told.
+const DOUBT: Duration = Duration::from_millis(100);
+/// How long a folder that never comes to rest may put that off.
+const LONGEST_DOUBT: Duration = Duration::from_secs(1);
+/// How long changes may keep the whole folder from being read.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How often it is read where the system cannot tell.
+const UNWATCHED: Duration = Duration::from_secs(5);
+/// A pass that stores more versions leaves it to others to remember them.
+const MOST_REMEMBERED: usize = 1_000;
 
 /// Keeps the stored DAG versions equal to the dags folder.
 pub struct Syncer {
     engine: Engine,
     loader: Option<Loader>,
-    problems: Option<Vec<NewProblem>>,
+    watch: FolderWatch,
+    /// The database as this syncer saw and left it.
+    stored: Stored,
+    /// What the next pass must look at, whatever else changed.
+    owed: Owed,
+    swept: Option<Instant>,
+    doubt: Option<Doubt>,
+    diagnostics: Option<Vec<Diagnostic>>,
     news: Option<UnboundedSender<News>>,
     told: BTreeSet<String>,
     broken: BTreeSet<String>,
+}
+
+/// Paths below the dags folder, or all of it.
+#[derive(Debug, Default)]
+struct Owed {
+    all: bool,
+    paths: BTreeSet<PathBuf>,
+}
+
+/// Something bad that may pass.
+#[derive(Debug)]
+struct Doubt {
+    first: Instant,
+    since: Instant,
+    bad: BTreeSet<String>,
+}
+
+/// Whether something bad is told at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    None,
+    Some,
 }
 
 /// Something about the dags folder that was not so at the look before.
@@ -73,7 +118,12 @@ impl Syncer {
         Self {
             engine,
             loader: Some(loader),
-            problems: None,
+            watch: FolderWatch::default(),
+            stored: Stored::default(),
+            owed: Owed::default(),
+            swept: None,
+            doubt: None,
+            diagnostics: None,
             news: None,
             told: BTreeSet::new(),
             broken: BTreeSet::new(),
@@ -85,95 +135,170 @@ impl Syncer {
         self.news = Some(news);
     }
 
+    /// What the syncer's passes learn from which files changed.
+    pub(crate) fn watch(&self) -> FolderWatch {
+        self.watch.clone()
+    }
+
     /// Reads the folder and stores what changed.
     pub async fn sync(&mut self) -> anyhow::Result<Synced> {
+        self.owed.all = true;
+        self.look(Patience::None).await
+    }
+
+    /// Looks at what is owed. Good texts become active; bad things are told, unless they are in doubt.
+    async fn look(&mut self, patience: Patience) -> anyhow::Result<Synced> {
+        let is_sweep = self.owed.all;
+        let (load, commit) = self.read().await?;
+        if is_sweep {
+            let stored = self.engine.store().stored_dags(None).await?;
+            self.stored = by_name(stored);
+        }
+        let mut to_store = changed(&load, &self.stored);
+        let mut lost = gone(&load, &self.stored);
+        if !is_sweep && !(to_store.is_empty() && lost.is_empty()) {
+            let names = to_store.iter().map(|it| it.dag_id.clone());
+            let names: Vec<String> = names.chain(lost.iter().cloned()).collect();
+            let stored = self.engine.store().stored_dags(Some(&names)).await?;
+            self.stored.extend(by_name(stored));
+            to_store = changed(&load, &self.stored);
+            lost = gone(&load, &self.stored);
+        }
+        self.store_versions(to_store, commit).await?;
+        let synced = Synced {
+            dags: chosen(&load, &self.stored)
+                .into_keys()
+                .map(str::to_owned)
+                .collect(),
+            errors: load.diagnostics.iter().filter(|it| it.is_error()).count(),
+            stale: stale(&load, &self.stored),
+        };
+        if patience == Patience::None || !self.is_in_doubt(&load, &lost) {
+            self.tell_the_rest(&load, &lost).await?;
+            self.doubt = None;
+            self.owed = Owed::default();
+        }
+        drop(load);
+        if let Some(loader) = &mut self.loader {
+            loader.forget_dags();
+        }
+        if is_sweep {
+            self.swept = Some(Instant::now());
+        }
+        Ok(synced)
+    }
+
+    async fn read(&mut self) -> anyhow::Result<(FolderLoad, Option<String>)> {
         let mut loader = self
             .loader
             .take()
             .context("the last look at the dags folder panicked")?;
+        let paths = (!self.owed.all).then(|| self.owed.paths.clone());
         let (loader, load, commit) = tokio::task::spawn_blocking(move || {
-            let load = loader.load();
+            let load = match paths {
+                Some(paths) => loader.load_paths(&paths),
+                None => loader.load(),
+            };
             let commit = crate::commit::head(loader.dir());
             (loader, load, commit)
         })
         .await?;
         self.loader = Some(loader);
-        let known = self.engine.store().known_dags().await?;
-        let known: BTreeMap<&str, &KnownDag> =
-            known.iter().map(|it| (it.dag_id.as_str(), it)).collect();
-        let mut changed = false;
-        let mut synced = Synced::default();
-        for (dag_id, loaded) in chosen(&load, &known) {
-            let before = known.get(dag_id).copied();
-            let is_stored = self
-                .store_version(loaded, before, commit.as_deref())
-                .await?;
-            changed |= is_stored;
-            let change = match (is_stored, before) {
-                (true, None) => Some(Change::New),
-                (true, Some(_)) => Some(Change::Changed),
-                (false, _) => self.broken.contains(&loaded.file).then_some(Change::Mended),
-            };
-            if let Some(change) = change {
-                let dag_id = dag_id.to_owned();
-                self.send(News::Active { dag_id, change });
-            }
-            synced.dags.push(dag_id.to_owned());
-        }
-        self.engine
-            .store()
-            .mark_missing(&present(&load, &known))
-            .await?;
-        synced.errors = load.diagnostics.iter().filter(|it| it.is_error()).count();
-        synced.stale = stale(&load, &known);
-        self.tell_problems(&load);
-        self.store_problems(&load).await?;
-        if changed {
-            self.engine.wake().schedule.notify_one();
-        }
-        Ok(synced)
+        Ok((load, commit))
     }
 
-    async fn store_version(
-        &self,
-        loaded: &LoadedDag,
-        known: Option<&KnownDag>,
-        commit: Option<&str>,
-    ) -> anyhow::Result<bool> {
-        let Some(dag) = &loaded.dag else {
-            return Ok(false);
-        };
-        let hash = loaded.hash.as_bytes();
-        let is_active = known.is_some_and(|it| {
-            it.active_hash.as_deref() == Some(hash) && it.file == loaded.file && !it.is_missing
-        });
-        if is_active {
-            return Ok(false);
+    async fn store_versions(
+        &mut self,
+        to_store: Vec<Arc<LoadedDag>>,
+        commit: Option<String>,
+    ) -> anyhow::Result<()> {
+        let remember = to_store.len() <= MOST_REMEMBERED;
+        let made = batch::activate(self.engine.store(), to_store, commit).await;
+        for it in &made.active {
+            if remember {
+                self.engine.inner.dags.insert(it.version, it.dag.clone());
+            }
+            let dag_id = it.loaded.dag_id.clone();
+            let stored = StoredDag {
+                dag_id: dag_id.clone(),
+                file: it.loaded.file.clone(),
+                active_hash: Some(it.loaded.hash.clone().into_bytes()),
+                is_missing: false,
+            };
+            let change = match self.stored.insert(dag_id.clone(), stored) {
+                None => Change::New,
+                Some(_) => Change::Changed,
+            };
+            self.broken.remove(&it.loaded.file);
+            self.send(News::Active { dag_id, change });
         }
-        let new = NewVersion {
-            dag,
-            hash,
-            commit,
-            files: &loaded.files,
+        if !made.active.is_empty() {
+            self.engine.wake().schedule.notify_one();
+        }
+        match made.failure {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether what is bad has not lasted long enough to be told.
+    fn is_in_doubt(&mut self, load: &FolderLoad, lost: &[String]) -> bool {
+        let errors = load.diagnostics.iter().filter(|it| it.is_error());
+        let new = errors
+            .map(ToString::to_string)
+            .filter(|it| !self.told.contains(it));
+        let bad: BTreeSet<String> = new.chain(lost.iter().cloned()).collect();
+        let now = Instant::now();
+        if bad.is_empty() {
+            return false;
+        }
+        let (first, since) = match &self.doubt {
+            Some(it) if it.bad == bad => (it.first, it.since),
+            Some(it) => (it.first, now),
+            None => (now, now),
         };
-        let (_, version) = self.engine.store().activate_version(&new).await?;
-        self.engine.inner.dags.insert(version, dag.clone());
-        info!(dag.id = %dag.spec.dag_id, "Version {version} of `{}` is active", dag.spec.dag_id);
-        Ok(true)
+        self.doubt = Some(Doubt { first, since, bad });
+        since + DOUBT > now && first + LONGEST_DOUBT > now
+    }
+
+    /// Tells and stores what a look found beside new versions.
+    async fn tell_the_rest(&mut self, load: &FolderLoad, lost: &[String]) -> anyhow::Result<()> {
+        if !lost.is_empty() {
+            self.engine.store().mark_missing(lost).await?;
+            for dag_id in lost {
+                if let Some(it) = self.stored.get_mut(dag_id) {
+                    it.is_missing = true;
+                }
+            }
+        }
+        let broken = broken(load);
+        for (dag_id, it) in chosen(load, &self.stored) {
+            if self.broken.contains(&it.file) && is_active(it, self.stored.get(dag_id)) {
+                self.send(News::Active {
+                    dag_id: dag_id.to_owned(),
+                    change: Change::Mended,
+                });
+            }
+        }
+        self.broken = broken.into_iter().map(str::to_owned).collect();
+        if self.diagnostics.as_ref() == Some(&load.diagnostics) {
+            return Ok(());
+        }
+        let problems = problems(load);
+        self.tell_problems(load, &problems);
+        self.engine.store().replace_problems(&problems).await?;
+        self.diagnostics = Some(load.diagnostics.clone());
+        Ok(())
     }
 
     /// Tells each problem once, for as long as it stays the same.
-    fn tell_problems(&mut self, load: &FolderLoad) {
-        let mut told = BTreeSet::new();
-        for diagnostic in &load.diagnostics {
-            let text = diagnostic.to_string();
-            if !self.told.contains(&text) {
+    fn tell_problems(&mut self, load: &FolderLoad, problems: &[NewProblem]) {
+        for (diagnostic, problem) in load.diagnostics.iter().zip(problems) {
+            if !self.told.contains(&problem.rendered) {
                 self.send(News::Problem(diagnostic.clone()));
             }
-            told.insert(text);
         }
-        self.told = told;
-        self.broken = broken(load).into_iter().map(str::to_owned).collect();
+        self.told = problems.iter().map(|it| it.rendered.clone()).collect();
     }
 
     fn send(&self, news: News) {
@@ -183,17 +308,13 @@ impl Syncer {
         }
     }
 
-    async fn store_problems(&mut self, load: &FolderLoad) -> anyhow::Result<()> {
-        let problems: Vec<NewProblem> = load
-            .diagnostics
-            .iter()
-            .map(|it| problem(it, load))
-            .collect();
-        if self.problems.as_ref() != Some(&problems) {
-            self.engine.store().replace_problems(&problems).await?;
-            self.problems = Some(problems);
+    /// When to look again, where it is not enough to be told of changes.
+    fn due(&self) -> Option<Duration> {
+        if self.doubt.is_some() {
+            Some(DOUBT)
+        } else {
+            (!self.watch.is_watching()).then_some(UNWATCHED)
         }
-        Ok(())
     }
 }
 
@@ -205,126 +326,33 @@ impl Service for Syncer {
     async fn pass(&mut self) -> anyhow::Result<Option<Duration>> {
         if self.loader.is_none() {
             self.loader = Some(Loader::new(self.engine.config().dags_folder.clone()));
-            self.problems = None;
+            self.diagnostics = None;
+            self.owed.all = true;
         }
-        self.sync().await?;
-        Ok(None)
+        match self.watch.take() {
+            Scope::All => self.owed.all = true,
+            Scope::Paths(paths) => self.owed.paths.extend(paths),
+        }
+        // Nothing to look at: the time has come for all.
+        let is_idle = self.owed.paths.is_empty() && self.doubt.is_none();
+        self.owed.all |= is_idle || self.swept.is_none_or(|it| it.elapsed() >= SWEEP);
+        self.look(Patience::Some).await?;
+        Ok(self.due())
     }
 }
 
-/// The file that speaks for each DAG: of two that claim one name, the one that is known goes on.
-fn chosen<'a>(
-    load: &'a FolderLoad,
-    known: &BTreeMap<&str, &KnownDag>,
-) -> BTreeMap<&'a str, &'a LoadedDag> {
-    let mut chosen: BTreeMap<&str, &LoadedDag> = BTreeMap::new();
-    for loaded in &load.dags {
-        let Some(dag) = &loaded.dag else { continue };
-        let dag_id = dag.spec.dag_id.as_str();
-        let knows_other = |file: &str| known.get(dag_id).is_some_and(|it| it.file == file);
-        let rivals: Vec<&LoadedDag> = load.dags.iter().filter(|it| it.dag_id == dag_id).collect();
-        let speaks = match rivals.iter().find(|it| knows_other(&it.file)) {
-            Some(it) => it.file == loaded.file,
-            None => rivals.iter().map(|it| &it.file).min() == Some(&loaded.file),
-        };
-        if speaks {
-            chosen.insert(dag_id, loaded);
-        }
-    }
-    chosen
-}
-
-/// DAGs whose file is there, good or bad: a broken text leaves the last good version active.
-fn present(load: &FolderLoad, known: &BTreeMap<&str, &KnownDag>) -> Vec<String> {
-    let files: BTreeSet<&str> = load.dags.iter().map(|it| it.file.as_str()).collect();
-    let by_name = load.dags.iter().map(|it| it.dag_id.clone());
-    let broken = broken(load);
-    let by_file = known
-        .values()
-        .filter(|it| files.contains(it.file.as_str()) && broken.contains(it.file.as_str()))
-        .map(|it| it.dag_id.to_string());
-    by_name.chain(by_file).collect()
-}
-
-/// Files of DAGs that cannot be used as they are.
-fn broken(load: &FolderLoad) -> BTreeSet<&str> {
-    load.dags
-        .iter()
-        .filter(|it| it.dag.is_none())
-        .map(|it| it.file.as_str())
+fn by_name(stored: Vec<StoredDag>) -> Stored {
+    stored
+        .into_iter()
+        .map(|it| (it.dag_id.clone(), it))
         .collect()
 }
 
-/// DAGs that go on with their last good version.
-fn stale(load: &FolderLoad, known: &BTreeMap<&str, &KnownDag>) -> Vec<String> {
-    let broken = broken(load);
-    known
-        .values()
-        .filter(|it| it.active_version_id.is_some() && broken.contains(it.file.as_str()))
-        .map(|it| it.dag_id.to_string())
+/// The good files that speak for a DAG whose active version is another.
+fn changed(load: &FolderLoad, stored: &Stored) -> Vec<Arc<LoadedDag>> {
+    chosen(load, stored)
+        .into_iter()
+        .filter(|(dag_id, it)| !is_active(it, stored.get(*dag_id)))
+        .map(|(_, it)| it.clone())
         .collect()
-}
-
-fn problem(it: &Diagnostic, load: &FolderLoad) -> NewProblem {
-    let place = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
-    let dag = load.dags.iter().find(|dag| dag.diagnostics.contains(it));
-    NewProblem {
-        file: it.file.clone(),
-        line: it.span.map_or(0, |it| place(it.line)),
-        col: it.span.map_or(0, |it| place(it.column)),
-        severity: match it.severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        }
-        .to_owned(),
-        code: it.code.as_str().to_owned(),
-        message: it.message.clone(),
-        rendered: it.to_string(),
-        dag_id: dag.map(|it| it.dag_id.clone()),
-    }
-}
-
-/// Tells of changes below the dags folder and to the `.dagignore` beside it. Kept alive by its owner; where the system
-/// cannot watch, the syncer's period is all there is.
-pub struct FolderWatch {
-    _watcher: Option<notify::RecommendedWatcher>,
-}
-
-impl FolderWatch {
-    /// Wakes `wake` shortly after something changed.
-    pub fn new(folder: PathBuf, wake: Arc<Notify>) -> Self {
-        let raw = Arc::new(Notify::new());
-        let seen = raw.clone();
-        tokio::spawn(async move {
-            while Arc::strong_count(&raw) > 1 {
-                raw.notified().await;
-                sleep(SETTLE).await;
-                wake.notify_one();
-            }
-        });
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|it| !it.kind.is_access()) {
-                seen.notify_one();
-            }
-        })
-        .and_then(|mut watcher| {
-            watcher.watch(&folder, RecursiveMode::Recursive)?;
-            if let Some(parent) = folder.parent().filter(|it| it.join(".dagignore").exists()) {
-                watcher.watch(&parent.join(".dagignore"), RecursiveMode::NonRecursive)?;
-            }
-            Ok(watcher)
-        });
-        match watcher {
-            Ok(watcher) => Self {
-                _watcher: Some(watcher),
-            },
-            Err(error) => {
-                warn!(
-                    "Cannot watch {}, it is read every few seconds instead: {error}",
-                    folder.display()
-                );
-                Self { _watcher: None }
-            }
-        }
-    }
 }

@@ -1,13 +1,13 @@
 //! DAGs and their versions: each text stored once under its hash, and what the scheduler remembers of each DAG.
 
+mod activate;
+
 use std::collections::BTreeMap;
 
-use dagctl_core::dag::{Dag, DagSpec};
+use dagctl_core::dag::Dag;
 use dagctl_core::ids::{DagId, DagKey, DagVersionId};
-use dagctl_core::schedule::Schedule;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use serde_json::Value;
 
 use crate::plans::letter;
 use crate::runs::{Created, NewRun, create, readable_dag_id};
@@ -60,6 +60,19 @@ pub struct KnownDag {
     pub last_ended_at: Option<Timestamp>,
     /// Runs that have not ended.
     pub live_runs: i64,
+}
+
+/// What the syncer knows of a DAG.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDag {
+    /// Its name.
+    pub dag_id: String,
+    /// Its file.
+    pub file: String,
+    /// The hash of its last good version.
+    pub active_hash: Option<Vec<u8>>,
+    /// Whether its file is gone.
+    pub is_missing: bool,
 }
 
 /// What set a watermark that nobody has looked at yet.
@@ -169,6 +182,19 @@ impl Store {
             .collect()
     }
 
+    /// What the syncer compares the dags folder with: every DAG, or those of `only` these names.
+    pub async fn stored_dags(&self, only: Option<&[String]>) -> Result<Vec<StoredDag>, StoreError> {
+        Ok(sqlx::query_as!(
+            StoredDag,
+            r#"select d.dag_id as "dag_id!", d.file as "file!", v.hash as "active_hash?", d.missing_since is not null as "is_missing!"
+            from dag d left join dag_version v on v.dag_version_id = d.active_version_id
+            where $1::text[] is null or d.dag_id = any($1)"#,
+            only
+        )
+        .fetch_all(self.pool())
+        .await?)
+    }
+
     /// The DAG of that name.
     pub async fn find_dag(
         &self,
@@ -200,94 +226,12 @@ impl Store {
         version_texts(self.pool(), version).await
     }
 
-    /// Stores a good text and makes it the DAG's active version. A text that is there already is only made active.
-    pub async fn activate_version(
-        &self,
-        new: &NewVersion<'_>,
-    ) -> Result<(DagKey, DagVersionId), StoreError> {
-        let spec = &new.dag.spec;
-        let owner = new.dag.tasks().iter().find_map(|it| it.owner.clone());
-        let task_count = i32::try_from(new.dag.tasks().len()).unwrap_or(i32::MAX);
-        let max_active_runs = i32::try_from(spec.max_active_runs).unwrap_or(i32::MAX);
-        let mut tx = self.begin().await?;
-        let dag_key = sqlx::query_scalar!(
-            "insert into dag (dag_id, is_paused, file, watermark, watermark_reset, next_due_at)
-            values ($1, $2, $3, now(), 'n', now())
-            on conflict (dag_id) do update set file = dag.file
-            returning dag_key",
-            spec.dag_id.as_str(),
-            spec.is_paused_upon_creation,
-            spec.file
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        let known = sqlx::query_scalar!(
-            "select dag_version_id from dag_version where dag_key = $1 and hash = $2",
-            dag_key,
-            new.hash
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let version = match known {
-            Some(version) => version,
-            None => {
-                let files = serde_json::to_value(new.files).unwrap_or(Value::Null);
-                let version = sqlx::query_scalar!(
-                    "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks)
-                    values ($1, $2, $3, $4, $5, $6, $7) returning dag_version_id",
-                    dag_key,
-                    new.hash,
-                    new.commit,
-                    spec.file,
-                    files,
-                    task_count,
-                    i32::try_from(spec.max_active_tasks).unwrap_or(i32::MAX)
-                )
-                .fetch_one(&mut *tx)
-                .await?;
-                insert_tasks(&mut tx, version, new.dag).await?;
-                version
-            }
-        };
-        let before = sqlx::query_scalar!("select schedule from dag where dag_key = $1", dag_key)
-            .fetch_one(&mut *tx)
-            .await?;
-        let schedule = schedule_in_words(spec);
-        // An edited schedule counts from now: it never makes runs of the past. One that becomes `@once` has not run yet.
-        let is_edited = before.as_deref().is_some_and(|it| it != schedule);
-        let is_once_now = is_edited && matches!(spec.schedule, Schedule::Once);
+    /// Notes that these DAGs have no file any more; their runs go on, their schedule stops.
+    pub async fn mark_missing(&self, dag_ids: &[String]) -> Result<(), StoreError> {
         sqlx::query!(
-            "update dag set active_version_id = $2, file = $3, missing_since = null, description = $4, tags = $5,
-                owner = $6, schedule = $7, timezone = $8, max_active_runs = $9, task_count = $10,
-                next_due_at = now(),
-                watermark = case when $11 then greatest(watermark, now()) else watermark end,
-                watermark_reset = case when $12 then 'n' else watermark_reset end
-            where dag_key = $1",
-            dag_key,
-            version,
-            spec.file,
-            spec.description,
-            &spec.tags,
-            owner,
-            schedule,
-            zone_name(spec),
-            max_active_runs,
-            task_count,
-            is_edited,
-            is_once_now
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok((DagKey(dag_key), DagVersionId(version)))
-    }
-
-    /// Notes which DAGs have no file any more; their runs go on, their schedule stops.
-    pub async fn mark_missing(&self, present: &[String]) -> Result<(), StoreError> {
-        sqlx::query!(
-            "update dag set missing_since = coalesce(missing_since, now()), next_due_at = null
-            where not (dag_id = any($1)) and missing_since is null",
-            present
+            "update dag set missing_since = now(), next_due_at = null
+            where dag_id = any($1) and missing_since is null",
+            dag_ids
         )
         .execute(self.pool())
         .await?;
@@ -431,19 +375,6 @@ impl Store {
     }
 }
 
-/// A cron means something only together with its zone.
-fn schedule_in_words(spec: &DagSpec) -> String {
-    let words = spec.schedule.describe();
-    match &spec.schedule {
-        Schedule::Cron(_) => format!("{words} {}", zone_name(spec)),
-        Schedule::Manual | Schedule::Once | Schedule::Continuous | Schedule::Every(_) => words,
-    }
-}
-
-fn zone_name(spec: &DagSpec) -> &str {
-    spec.timezone.iana_name().unwrap_or("UTC")
-}
-
 pub(crate) async fn version_texts(
     executor: impl sqlx::PgExecutor<'_>,
     version: DagVersionId,
@@ -465,54 +396,4 @@ pub(crate) async fn version_texts(
         })
     })
     .transpose()
-}
-
-async fn insert_tasks(
-    tx: &mut sqlx::Transaction<'static, sqlx::Postgres>,
-    version: i32,
-    dag: &Dag,
-) -> Result<(), StoreError> {
-    let pools: Vec<String> = dag.tasks().iter().map(|it| it.pool.to_string()).collect();
-    sqlx::query!(
-        "insert into pool (name) select distinct name from unnest($1::text[]) as it (name) order by name
-        on conflict (name) do nothing",
-        &pools
-    )
-    .execute(&mut **tx)
-    .await?;
-    let indegrees: Vec<i16> = dag
-        .indexed()
-        .map(|(at, _)| i16::try_from(dag.upstream(at).len()).unwrap_or(i16::MAX))
-        .collect();
-    sqlx::query!(
-        r#"insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, priority, indegree, rule)
-        select $1, it.task_index, it.task_id, it.operator, p.pool_key, it.priority, it.indegree, it.rule
-        from unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::int[], $7::smallint[], $8::"char"[])
-            as it (task_index, task_id, operator, pool, priority, indegree, rule)
-        join pool p on p.name = it.pool"#,
-        version,
-        &dag.indexed().map(|(at, _)| at.get()).collect::<Vec<_>>(),
-        &dag.tasks().iter().map(|it| it.task_id.to_string()).collect::<Vec<_>>(),
-        &dag.tasks().iter().map(|it| it.operator.name().to_owned()).collect::<Vec<_>>(),
-        &pools,
-        &dag.tasks().iter().map(|it| it.priority_weight.saturating_neg()).collect::<Vec<_>>(),
-        &indegrees,
-        &dag.tasks().iter().map(|it| letter(it.trigger_rule.letter())).collect::<Vec<_>>() as _
-    )
-    .execute(&mut **tx)
-    .await?;
-    let (parents, children): (Vec<i32>, Vec<i32>) = dag
-        .edges()
-        .map(|(parent, child)| (parent.get(), child.get()))
-        .unzip();
-    sqlx::query!(
-        "insert into dag_edge (dag_version_id, parent, child)
-        select $1, parent, child from unnest($2::int[], $3::int[]) as it (parent, child)",
-        version,
-        &parents,
-        &children
-    )
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
 }

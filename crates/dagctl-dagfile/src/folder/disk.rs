@@ -1,6 +1,6 @@
 //! What lies on the disk: paths, texts, and what `.dagignore` hides.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -18,10 +18,18 @@ const MAX_FILES: usize = 50_000;
 /// A file that changed less than this before it was read may change again without its time stamp showing it.
 const TICK: Duration = Duration::from_secs(2);
 
-/// The texts of the last look, so that the next one need not read them again.
+/// What the last look found, so that the next one reads only what changed.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    cache: HashMap<String, Cached>,
+    files: BTreeMap<String, Cached>,
+    /// What `.dagignore` hides, by path.
+    pub(super) ignored: BTreeMap<String, IgnoredFile>,
+    /// What was wrong with folders, links and `.dagignore` files.
+    refused: Vec<Diagnostic>,
+    folders: HashMap<String, Vec<Scoped>>,
+    root: PathBuf,
+    /// Whether a path alone says where its file is, and its folder what is hidden there.
+    is_plain: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +61,16 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// Whether both are one reading: the same text keeps its address.
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(a), Self::Text(b)) => Arc::ptr_eq(a, b),
+            (Self::Other(_), Self::Other(_)) => true,
+            (Self::Unreadable(a), Self::Unreadable(b)) => Arc::ptr_eq(a, b),
+            (Self::Text(_) | Self::Other(_) | Self::Unreadable(_), _) => false,
+        }
+    }
+
     pub(super) fn text(&self) -> Arc<str> {
         match self {
             Self::Text(it) | Self::Other(it) => it.clone(),
@@ -61,30 +79,45 @@ impl Content {
     }
 }
 
-/// What a look found.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    /// By path relative to the dags folder.
-    pub(super) files: BTreeMap<String, Content>,
-    pub(super) ignored: Vec<IgnoredFile>,
-    pub(super) diagnostics: Vec<Diagnostic>,
-}
-
-/// A walk through the folder.
+/// A walk through the folder, or through some of its files.
 struct Walk<'d> {
     root: PathBuf,
     shown: &'d str,
-    cache: &'d HashMap<String, Cached>,
-    next: HashMap<String, Cached>,
-    found: Found,
+    old: &'d BTreeMap<String, Cached>,
+    files: BTreeMap<String, Cached>,
+    ignored: BTreeMap<String, IgnoredFile>,
+    refused: Vec<Diagnostic>,
+    folders: HashMap<String, Vec<Scoped>>,
     /// Folders that were entered, so that a link to a folder above ends.
     entered: HashSet<PathBuf>,
     is_full: bool,
+    has_links: bool,
 }
 
 impl Disk {
-    /// Looks at the folder.
-    pub(super) fn look(&mut self, dir: &Path, shown: &str) -> Result<Found, Box<Diagnostic>> {
+    /// The files by path relative to the dags folder.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&String, &Content)> {
+        self.files.iter().map(|(path, it)| (path, &it.content))
+    }
+
+    /// What is wrong with folders and files, whatever they mean.
+    pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut diagnostics = self.refused.clone();
+        // Said here as well as of a DAG, because a config file is none.
+        for file in self.files.values() {
+            if let Content::Unreadable(it) = &file.content {
+                diagnostics.push(it.0.clone());
+            }
+        }
+        diagnostics
+    }
+
+    /// Looks at the whole folder. Says which paths mean something else than at the look before.
+    pub(super) fn look(
+        &mut self,
+        dir: &Path,
+        shown: &str,
+    ) -> Result<BTreeSet<String>, Box<Diagnostic>> {
         let root = fs::canonicalize(dir)
             .and_then(|it| fs::read_dir(&it).map(|_| it))
             .map_err(|error| {
@@ -96,15 +129,7 @@ impl Disk {
                 diagnostic.hint("make the folder, or say where it is with `--dags-folder`");
                 Box::new(diagnostic)
             })?;
-        let mut walk = Walk {
-            root: root.clone(),
-            shown,
-            cache: &self.cache,
-            next: HashMap::new(),
-            found: Found::default(),
-            entered: HashSet::new(),
-            is_full: false,
-        };
+        let mut walk = Walk::new(root.clone(), shown, &self.files);
         // The `.dagignore` beside the dags folder sees paths that start with the folder's name.
         let mut ignores = vec![];
         if let (Some(parent), Some(name)) = (root.parent(), root.file_name()) {
@@ -112,29 +137,127 @@ impl Disk {
             ignores.extend(walk.ignore_of(parent, ignore::FILE_NAME, prefix));
         }
         walk.folder(&root, "", &ignores);
-        let Walk {
-            next, mut found, ..
-        } = walk;
-        // Said here as well as of a DAG, because a config file is none.
-        for content in found.files.values() {
-            if let Content::Unreadable(it) = content {
-                found.diagnostics.push(it.0.clone());
-            }
+        let next = Self {
+            is_plain: !walk.has_links && !walk.is_full,
+            files: walk.files,
+            ignored: walk.ignored,
+            refused: walk.refused,
+            folders: walk.folders,
+            root,
+        };
+        let old = std::mem::replace(self, next);
+        let mut changes = differences(&old.files, &self.files, |a, b| a.content.same(&b.content));
+        changes.extend(differences(&old.ignored, &self.ignored, PartialEq::eq));
+        Ok(changes)
+    }
+
+    /// Looks at some paths, which may be gone or new. `None`: only the whole folder can tell.
+    pub(super) fn look_at(
+        &mut self,
+        dir: &Path,
+        shown: &str,
+        paths: &BTreeSet<PathBuf>,
+    ) -> Option<BTreeSet<String>> {
+        let is_same_root = fs::canonicalize(dir).is_ok_and(|it| it == self.root);
+        if !self.is_plain || !is_same_root {
+            return None;
         }
-        self.cache = next;
-        Ok(found)
+        let mut walk = Walk::new(self.root.clone(), shown, &self.files);
+        let mut asked = vec![];
+        for path in paths {
+            let below = path
+                .strip_prefix(dir)
+                .or_else(|_| path.strip_prefix(&self.root));
+            let relative = below.ok()?.to_str()?;
+            let (folder, name) = relative.rsplit_once('/').unwrap_or(("", relative));
+            if name == ignore::FILE_NAME {
+                return None;
+            }
+            if relative.split('/').any(|it| it.starts_with('.')) {
+                continue;
+            }
+            let ignores = self.folders.get(folder)?;
+            let path = self.root.join(relative);
+            match fs::symlink_metadata(&path) {
+                Ok(it) if it.is_file() => walk.entry(&path, relative, ignores),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if self.folders.contains_key(relative) {
+                        return None;
+                    }
+                }
+                Ok(_) | Err(_) => return None,
+            }
+            asked.push(relative.to_owned());
+        }
+        let is_full = self.files.len() + walk.files.len() > MAX_FILES;
+        if is_full || !walk.refused.is_empty() {
+            return None;
+        }
+        let (mut files, mut ignored) = (walk.files, walk.ignored);
+        let mut changes = BTreeSet::new();
+        for path in asked {
+            let (new, old) = (files.remove(&path), self.files.get(&path));
+            let is_same = match (&new, old) {
+                (Some(new), Some(old)) => new.content.same(&old.content),
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            let hidden = ignored.remove(&path);
+            if !is_same || hidden.as_ref() != self.ignored.get(&path) {
+                changes.insert(path.clone());
+            }
+            put(&mut self.files, &path, new);
+            put(&mut self.ignored, &path, hidden);
+        }
+        Some(changes)
     }
 }
 
+fn put<T>(map: &mut BTreeMap<String, T>, path: &str, value: Option<T>) {
+    match value {
+        Some(it) => map.insert(path.to_owned(), it),
+        None => map.remove(path),
+    };
+}
+
+/// The keys that have another value in `new` than in `old`, or in only one of them.
+fn differences<T>(
+    old: &BTreeMap<String, T>,
+    new: &BTreeMap<String, T>,
+    is_same: impl Fn(&T, &T) -> bool,
+) -> BTreeSet<String> {
+    let gone = old.keys().filter(|it| !new.contains_key(*it));
+    let other = new
+        .iter()
+        .filter(|(path, it)| !old.get(*path).is_some_and(|old| is_same(old, it)))
+        .map(|(path, _)| path);
+    gone.chain(other).cloned().collect()
+}
+
 /// A `.dagignore` and what stands before a path of its folder: `dags/` above the dags folder, and nothing below.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 struct Scoped {
     ignore: Arc<Ignore>,
     above: String,
     folder: String,
 }
 
-impl Walk<'_> {
+impl<'d> Walk<'d> {
+    fn new(root: PathBuf, shown: &'d str, old: &'d BTreeMap<String, Cached>) -> Self {
+        Self {
+            root,
+            shown,
+            old,
+            files: BTreeMap::new(),
+            ignored: BTreeMap::new(),
+            refused: vec![],
+            folders: HashMap::new(),
+            entered: HashSet::new(),
+            is_full: false,
+            has_links: false,
+        }
+    }
+
     fn folder(&mut self, dir: &Path, relative: &str, above: &[Scoped]) {
         if !self.entered.insert(dir.to_owned()) {
             return;
@@ -155,6 +278,7 @@ impl Walk<'_> {
             .map(|it| it.file_name())
             .collect();
         names.sort();
+        self.folders.insert(relative.to_owned(), ignores.clone());
         for name in names {
             let Some(name) = name.to_str() else {
                 let lossy = name.to_string_lossy();
@@ -168,7 +292,9 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, path: &Path, relative: &str, ignores: &[Scoped]) {
-        let is_link = fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_symlink());
+        let own = fs::symlink_metadata(path);
+        let is_link = own.as_ref().is_ok_and(|it| it.file_type().is_symlink());
+        self.has_links |= is_link;
         let real = if is_link {
             match fs::canonicalize(path) {
                 Ok(it) if it.starts_with(&self.root) => it,
@@ -185,7 +311,7 @@ impl Walk<'_> {
         } else {
             path.to_owned()
         };
-        let metadata = match fs::metadata(&real) {
+        let metadata = match if is_link { fs::metadata(&real) } else { own } {
             Ok(it) => it,
             // It went away since the folder was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
@@ -195,27 +321,26 @@ impl Walk<'_> {
             return self.folder(&real, relative, ignores);
         }
         if let Some(ignored) = hidden(relative, ignores) {
-            self.found.ignored.push(ignored);
+            self.ignored.insert(relative.to_owned(), ignored);
             return;
         }
-        if self.found.files.len() == MAX_FILES {
+        if self.files.len() == MAX_FILES {
             if !std::mem::replace(&mut self.is_full, true) {
                 let message = format!("more than {MAX_FILES} files in the dags folder");
                 let diagnostic = Diagnostic::new(Code::TooMany, self.shown, message);
-                self.found.diagnostics.push(diagnostic);
+                self.refused.push(diagnostic);
             }
             return;
         }
-        let content = self.content(&real, relative, &metadata);
-        self.found.files.insert(relative.to_owned(), content);
+        let cached = self.content(&real, relative, &metadata);
+        self.files.insert(relative.to_owned(), cached);
     }
 
-    fn content(&mut self, path: &Path, relative: &str, metadata: &Metadata) -> Content {
+    fn content(&self, path: &Path, relative: &str, metadata: &Metadata) -> Cached {
         let stamp = Stamp::of(metadata);
-        let old = self.cache.get(relative);
+        let old = self.old.get(relative);
         if let Some(old) = old.filter(|it| it.is_settled && it.stamp == stamp) {
-            self.next.insert(relative.to_owned(), old.clone());
-            return old.content.clone();
+            return old.clone();
         }
         let is_text = [".yaml", ".yml", ".sql"]
             .iter()
@@ -248,13 +373,11 @@ impl Walk<'_> {
             .modified()
             .ok()
             .and_then(|it| SystemTime::now().duration_since(it).ok());
-        let cached = Cached {
+        Cached {
             stamp,
             is_settled: age.is_some_and(|it| it > TICK),
-            content: content.clone(),
-        };
-        self.next.insert(relative.to_owned(), cached);
-        content
+            content,
+        }
     }
 
     /// The `.dagignore` of a folder, if it has one.
@@ -266,12 +389,12 @@ impl Walk<'_> {
             Err(problem) => {
                 let message = format!("could not read the file: {}", problem.message);
                 let diagnostic = Diagnostic::new(problem.code, shown, message);
-                self.found.diagnostics.push(diagnostic);
+                self.refused.push(diagnostic);
                 return None;
             }
         };
         let (ignore, problems) = Ignore::parse(shown, &text);
-        self.found.diagnostics.extend(problems);
+        self.refused.extend(problems);
         Some(Scoped {
             ignore: Arc::new(ignore),
             above,
@@ -282,8 +405,7 @@ impl Walk<'_> {
     fn refuse(&mut self, relative: &str, why: &str) {
         let file = shown(self.shown, relative);
         let message = format!("`{file}` is left out: {why}");
-        self.found
-            .diagnostics
+        self.refused
             .push(Diagnostic::new(Code::Unreadable, file, message));
     }
 }

@@ -238,6 +238,150 @@ async fn whatever_changed_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_half_written_file_and_one_that_is_replaced_show_no_problem() {
+    let bench = Bench::new().await;
+    let mut syncer = Syncer::new(bench.engine.clone());
+    let (sender, mut news) = tokio::sync::mpsc::unbounded_channel();
+    bench.write("orders.yaml", ONE);
+    syncer.pass().await.unwrap();
+    syncer.tell(sender);
+    for half in [Some("tasks: [\n"), Some(""), None] {
+        match half {
+            Some(text) => bench.write("orders.yaml", text),
+            None => bench.remove("orders.yaml"),
+        }
+        let due = syncer.pass().await.unwrap();
+        assert!(
+            due.is_some_and(|it| it < Duration::from_secs(1)),
+            "it looks again soon"
+        );
+        assert!(bench.texts(PROBLEMS).await.is_empty(), "{half:?}");
+        assert_eq!(bench.texts(ACTIVE).await, ["orders 1"], "{half:?}");
+        bench.write("orders.yaml", ONE);
+        syncer.pass().await.unwrap();
+    }
+    assert!(news.try_recv().is_err(), "there was nothing to tell");
+    // What stays bad is told.
+    bench.write("orders.yaml", "tasks: [\n");
+    let started = Instant::now();
+    while bench.texts(PROBLEMS).await.is_empty() {
+        assert!(started.elapsed() < crate::support::PATIENCE);
+        let due = syncer.pass().await.unwrap();
+        tokio::time::sleep(due.unwrap_or_default().min(Duration::from_millis(100))).await;
+    }
+    assert!(matches!(news.try_recv(), Ok(News::Problem(_))));
+    bench.remove("orders.yaml");
+    while bench.texts(ACTIVE).await != ["orders 1 missing"] {
+        assert!(started.elapsed() < crate::support::PATIENCE);
+        let due = syncer.pass().await.unwrap();
+        tokio::time::sleep(due.unwrap_or_default().min(Duration::from_millis(100))).await;
+    }
+    assert!(bench.texts(PROBLEMS).await.is_empty());
+}
+
+#[tokio::test]
+async fn two_syncers_at_once_store_each_version_once() {
+    let bench = Bench::new().await;
+    for number in 0..1_200 {
+        let text = ONE.replace("orders", &format!("dag_{number}"));
+        bench.write(
+            &format!("{number}.yaml"),
+            &text.replace("{operator: empty}", "{operator: empty, pool: p}"),
+        );
+    }
+    let mut syncers = [
+        Syncer::new(bench.engine.clone()),
+        Syncer::new(bench.another(|_| ()).await),
+    ];
+    let [one, other] = &mut syncers;
+    let (one, other) = tokio::join!(one.sync(), other.sync());
+    assert_eq!(
+        (one.unwrap().dags.len(), other.unwrap().dags.len()),
+        (1_200, 1_200)
+    );
+    for (table, rows) in [
+        ("select count(*) from dag", 1_200),
+        ("select count(*) from dag_version", 1_200),
+        ("select count(*) from dag_task", 2_400),
+        ("select count(*) from dag_edge", 1_200),
+        ("select count(*) from problem", 0),
+    ] {
+        assert_eq!(bench.count(table).await, rows, "{table}");
+    }
+    assert_eq!(
+        bench.count("select count(*) from dag where active_version_id is null or missing_since is not null").await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_dag_that_the_database_refuses_leaves_the_others_active() {
+    let bench = Bench::new().await;
+    for name in ["aa", "zz"] {
+        bench.write(&format!("{name}.yaml"), &ONE.replace("orders", name));
+    }
+    bench.write(
+        "mm.yaml",
+        &ONE.replace("orders", "mm\ndescription: \"a\\0b\""),
+    );
+    let mut syncer = Syncer::new(bench.engine.clone());
+    for _ in 0..2 {
+        syncer.sync().await.unwrap();
+        assert_eq!(
+            bench
+                .texts("select dag_id from dag where active_version_id is not null order by 1")
+                .await,
+            ["aa", "zz"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn files_that_are_renamed_into_place_are_seen_without_a_sweep() {
+    let bench = Bench::new().await;
+    bench.write("orders.yaml", ONE);
+    let stop = CancellationToken::new();
+    let syncer = Syncer::new(bench.engine.clone());
+    let services = tokio::spawn(keep_schedules(bench.engine.clone(), syncer, stop.clone()));
+    bench
+        .until("select exists (select from dag where active_version_id = 1)")
+        .await;
+    let rename = |to: &str| {
+        let from = bench.folder.path().join("dags/.draft");
+        std::fs::rename(from, bench.folder.path().join("dags").join(to)).unwrap();
+    };
+    bench.write(".draft", &ONE.replace("b:", "c:"));
+    rename("orders.yaml");
+    bench
+        .until("select exists (select from dag where active_version_id = 2)")
+        .await;
+    bench.write(".draft", &ONE.replace("orders", "other"));
+    rename("other.yaml");
+    bench
+        .until("select exists (select from dag where active_version_id = 3)")
+        .await;
+    bench.write("team/new.yaml", &ONE.replace("orders", "new"));
+    bench
+        .until("select exists (select from dag where active_version_id = 4)")
+        .await;
+    bench.write(
+        "team/new.yaml",
+        &ONE.replace("orders", "new").replace("b:", "c:"),
+    );
+    bench
+        .until("select exists (select from dag where active_version_id = 5)")
+        .await;
+    bench.remove("other.yaml");
+    bench
+        .until(
+            "select exists (select from dag where dag_id = 'other' and missing_since is not null)",
+        )
+        .await;
+    stop.cancel();
+    services.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_changed_file_is_active_within_a_second() {
     let bench = Bench::new().await;
     bench.write("orders.yaml", ONE);
