@@ -20,8 +20,8 @@ impl Standalone {
         runs: usize,
         tasks: usize,
     ) -> anyhow::Result<Drained> {
-        let (there, newest): (i64, i64) = sqlx::query_as(
-            "select count(*), coalesce(max(dag_run_id), 0) from dag_run join dag using (dag_key) where dag_id = $1",
+        let newest: i64 = sqlx::query_scalar(
+            "select coalesce(max(dag_run_id), 0) from dag_run join dag using (dag_key) where dag_id = $1",
         )
         .bind(dag_id)
         .fetch_one(&self.db)
@@ -30,8 +30,7 @@ impl Standalone {
         self.rest.trigger_many(dag_id, runs, 8).await?;
         let before = Counters::read(&self.db).await?;
         self.rest.set_pool("default_pool", None).await?;
-        self.until_ended(dag_id, usize::try_from(there)? + runs)
-            .await?;
+        self.until_ended_after(newest, dag_id, runs).await?;
         let seconds: f64 = sqlx::query_scalar(
             "select extract(epoch from max(r.finished_at) - min(t.started_at))::float8
              from dag_run r join task_instance t using (dag_run_id)

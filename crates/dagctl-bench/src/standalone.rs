@@ -159,13 +159,24 @@ impl Standalone {
 
     /// Waits until as many runs of a DAG have ended, all of them with success.
     pub(crate) async fn until_ended(&self, dag_id: &str, runs: usize) -> anyhow::Result<()> {
+        self.until_ended_after(0, dag_id, runs).await
+    }
+
+    /// The same for runs after the one of that number, so that a long history is not counted again and again.
+    pub(crate) async fn until_ended_after(
+        &self,
+        newest: i64,
+        dag_id: &str,
+        runs: usize,
+    ) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
             let (ended, failed): (i64, i64) = sqlx::query_as(
                 "select count(*) filter (where state in ('s', 'f')), count(*) filter (where state = 'f')
-                 from dag_run join dag using (dag_key) where dag_id = $1",
+                 from dag_run where dag_run_id > $2 and dag_key = (select dag_key from dag where dag_id = $1)",
             )
             .bind(dag_id)
+            .bind(newest)
             .fetch_one(&self.db)
             .await?;
             ensure!(failed == 0, "{failed} runs of `{dag_id}` failed");

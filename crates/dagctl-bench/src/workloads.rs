@@ -12,6 +12,7 @@ mod chain;
 mod fan_out;
 mod files;
 mod flat;
+mod floors;
 mod idle;
 mod many_runs;
 mod triggers;
@@ -43,6 +44,7 @@ pub fn all() -> &'static [&'static Workload] {
         &idle::WORKLOAD,
         &files::WORKLOAD,
         &flat::WORKLOAD,
+        &floors::WORKLOAD,
     ]
 }
 
