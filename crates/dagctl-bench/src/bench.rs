@@ -30,12 +30,12 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
-    pub(crate) fn new(settings: Settings) -> anyhow::Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
             settings,
             machine: Machine::here(),
             started: 0,
-        })
+        }
     }
 
     /// Whether small sizes are wanted.

@@ -39,7 +39,7 @@ pub async fn run(
     let mut rounds = vec![];
     let repeat = settings.repeat.max(1);
     let quick = settings.quick;
-    let mut bench = Bench::new(settings)?;
+    let mut bench = Bench::new(settings);
     for round in 1..=repeat {
         for workload in workloads {
             say(&match repeat {

@@ -4,6 +4,7 @@
 
 use anyhow::bail;
 use futures::future::LocalBoxFuture;
+use serde::Serialize;
 
 use crate::bench::Bench;
 use crate::row::Row;
@@ -21,7 +22,7 @@ mod triggers;
 pub(crate) type Measured<'a> = LocalBoxFuture<'a, anyhow::Result<Vec<Row>>>;
 
 /// Something that users wait for, at a size that shows its limit.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Workload {
     /// Its short name, such as `W1`.
     pub key: &'static str,
@@ -30,6 +31,7 @@ pub struct Workload {
     /// What it does, in a sentence without a full stop.
     pub about: &'static str,
     /// Carries it out.
+    #[serde(skip)]
     pub(crate) run: fn(&mut Bench) -> Measured<'_>,
 }
 

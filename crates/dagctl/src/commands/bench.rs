@@ -46,16 +46,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment) -> Ended {
     let workloads = chosen(&args.workloads)?;
     if args.list {
-        printer.rows(
-            args.output,
-            &workloads.iter().map(|it| it.about).collect::<Vec<_>>(),
-            ["KEY", "NAME", "MEASURES"],
-            |about| {
-                let it = workloads.iter().find(|it| it.about == *about);
-                let (key, name) = it.map_or(("", ""), |it| (it.key, it.name));
-                [key.to_owned(), name.to_owned(), (*about).to_owned()]
-            },
-        );
+        printer.rows(args.output, &workloads, ["KEY", "NAME", "MEASURES"], |it| {
+            [it.key, it.name, it.about].map(str::to_owned)
+        });
         return Ok(());
     }
     // Found out now, not after ten minutes.
@@ -84,7 +77,7 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment)
         report = dagctl_bench::run(settings, &workloads, &say) => report?,
         // What was started is stopped where the bench is dropped.
         () = interrupted.cancelled() => {
-            printer.say("Stopping: nothing is left behind");
+            printer.say("Stopped: nothing is left behind");
             return Err(Stop::silent(INTERRUPTED));
         }
     };
