@@ -19,20 +19,6 @@ pub(crate) fn chain(tasks: usize) -> String {
     layered(tasks, 1)
 }
 
-/// No-op tasks in a row, every second one for the workers of another queue.
-pub(crate) fn alternating(tasks: usize, queues: [&str; 2]) -> String {
-    let mut text = HEAD.to_owned();
-    for at in 0..tasks {
-        let queue = queues[at % 2];
-        let waits = match at {
-            0 => String::new(),
-            _ => format!(", depends_on: t{}", at - 1),
-        };
-        let _ = writeln!(text, "  t{at}: {{operator: empty, queue: {queue}{waits}}}");
-    }
-    text
-}
-
 /// Layers of `width` no-op tasks: each waits for the one above it, and every second one's neighbour for that one too,
 /// which makes about 1.35 edges a task.
 pub(crate) fn layered(tasks: usize, width: usize) -> String {
