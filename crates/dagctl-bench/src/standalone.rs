@@ -204,6 +204,32 @@ impl Standalone {
         Process::spawn(command, "worker is running").await
     }
 
+    /// Tasks a second from the start of a DAG's runs to the end of the last, by the database's stamps.
+    pub(crate) async fn tasks_per_second(&self, dag_id: &str, tasks: usize) -> anyhow::Result<f64> {
+        let seconds: f64 = sqlx::query_scalar(
+            "select extract(epoch from max(finished_at) - min(started_at))::float8
+             from dag_run join dag using (dag_key) where dag_id = $1",
+        )
+        .bind(dag_id)
+        .fetch_one(&self.db)
+        .await?;
+        #[expect(clippy::cast_precision_loss, reason = "a count of tasks")]
+        Ok(tasks as f64 / seconds)
+    }
+
+    /// The most memory that the process had resident so far, in MiB.
+    pub(crate) fn peak_memory(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let kibibytes: f64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .and_then(|it| it.trim().strip_suffix(" kB"))
+            .context("this system does not say how much memory a process has")?
+            .trim()
+            .parse()?;
+        Ok(kibibytes / 1024.0)
+    }
+
     /// Stops cleanly, as Ctrl-C does. Dropping does the same, and blocks for it.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.stop_and_keep().await.map(drop)

@@ -14,8 +14,11 @@ mod fan_out;
 mod files;
 mod flat;
 mod floors;
+mod http;
 mod idle;
 mod many_runs;
+mod shell;
+mod summary;
 mod triggers;
 
 /// What a workload gives: its lines, the same words in every round.
@@ -45,6 +48,9 @@ pub fn all() -> &'static [&'static Workload] {
         &triggers::WORKLOAD,
         &idle::WORKLOAD,
         &files::WORKLOAD,
+        &summary::WORKLOAD,
+        &http::WORKLOAD,
+        &shell::WORKLOAD,
         &flat::WORKLOAD,
         &floors::WORKLOAD,
     ]

@@ -53,6 +53,43 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// Whether any of its templates and expressions may read `name`: none can where no text holds the word.
+    pub fn may_read(&self, name: &str) -> bool {
+        let in_text = |text: &str| text.contains(name);
+        let in_map = |map: &Map<String, Value>| map.values().any(|it| in_text(&it.to_string()));
+        let in_pairs = |pairs: &[(String, String)]| pairs.iter().any(|(_, it)| in_text(it));
+        let in_target = |it: &Target| {
+            let mut checks = it.input_check.iter().chain(&it.output_check);
+            in_text(&it.schema) || in_text(&it.table) || checks.any(|it| in_text(&it.sql))
+        };
+        match self {
+            Self::Empty => false,
+            Self::Sql(it) => in_text(&it.sql) || in_map(&it.parameters),
+            Self::SqlCheck(it) => in_text(&it.sql) || in_map(&it.parameters),
+            Self::BuildTable(it) => in_text(&it.main_sql) || in_target(&it.target),
+            Self::LoadFile(it) => in_text(&it.file) || in_target(&it.target),
+            Self::Http(it) => {
+                let optional = [&it.response_check, &it.response_filter, &it.output_file];
+                in_text(&it.endpoint)
+                    || in_pairs(&it.headers)
+                    || it.data.as_ref().is_some_and(|it| in_text(&it.to_string()))
+                    || optional.into_iter().flatten().any(|it| in_text(it))
+                    || it.paging.as_ref().is_some_and(|it| in_text(&it.next))
+            }
+            Self::Shell(it) => {
+                in_pairs(&it.env)
+                    || in_pairs(&it.outputs)
+                    || it.cwd.as_deref().is_some_and(in_text)
+                    || match &it.command {
+                        ShellCommand::Argv(words) => words.iter().any(|it| in_text(it)),
+                        ShellCommand::Script { text, .. } => in_text(text),
+                    }
+            }
+        }
+    }
+}
+
 /// `operator: sql`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sql {

@@ -117,9 +117,9 @@ pub struct ContextFacts {
     /// `outputs.<task>.<key>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
     /// `var.value.X`.
-    pub variables: BTreeMap<String, String>,
+    pub variables: Arc<BTreeMap<String, String>>,
     /// `conn.X`.
-    pub connections: BTreeMap<String, Connection>,
+    pub connections: Arc<BTreeMap<String, Connection>>,
     /// `run_dir`.
     pub run_dir: String,
     /// `ti.try_number`.

@@ -19,7 +19,9 @@ pub mod worker;
 mod advance;
 mod commit;
 mod dag_cache;
+mod facts;
 pub mod flush;
+mod grouped;
 mod log_writer;
 mod notice_payload;
 
@@ -27,6 +29,7 @@ use std::sync::Arc;
 
 use dagctl_core::dag::Dag;
 use dagctl_core::ids::{DagId, DagRunId, DagVersionId};
+use dagctl_runner::IdleSessions;
 use dagctl_store::dags::Paused;
 use dagctl_store::database::Topic;
 use dagctl_store::vault::Vault;
@@ -36,6 +39,8 @@ pub use crate::config::EngineConfig;
 pub use crate::trigger::{TriggerError, TriggerRequest, Triggered};
 
 use crate::dag_cache::DagCache;
+use crate::facts::Facts;
+use crate::log_writer::LogWriter;
 use crate::settings::{Settings, SettingsOptions};
 use crate::wake::Wake;
 
@@ -52,6 +57,9 @@ struct Inner {
     heartbeat_store: Store,
     config: EngineConfig,
     dags: DagCache,
+    facts: Facts,
+    logs: LogWriter,
+    idle_sessions: IdleSessions,
     settings: Settings,
     triggers: trigger::Waiting,
     wake: Wake,
@@ -82,6 +90,9 @@ impl Engine {
             heartbeat_store,
             config,
             dags: DagCache::default(),
+            facts: Facts::default(),
+            logs: LogWriter::default(),
+            idle_sessions: IdleSessions::default(),
             settings,
             triggers: trigger::Waiting::default(),
             wake: Wake::default(),

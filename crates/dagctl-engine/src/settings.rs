@@ -8,6 +8,7 @@ mod environment;
 mod snapshot;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dagctl_core::connection::{Connection, ConnectionError, Secret};
 use dagctl_core::ids::NameError;
@@ -15,10 +16,13 @@ use dagctl_core::variable::is_secret_name;
 use dagctl_store::vault::Vault;
 use dagctl_store::{Store, StoreError};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 pub use change::{ConnectionChange, ConnectionText, VariableChange};
 use environment::Environment;
 pub use snapshot::Snapshot;
+
+use crate::grouped::Grouped;
 
 /// Where a variable or connection comes from, the strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +148,9 @@ pub struct Settings {
     variables: Environment,
     connections: Environment,
     default_connections: BTreeMap<String, Connection>,
+    /// The last snapshot and the stamp of what it was made of.
+    last: Mutex<Option<(i64, Arc<Snapshot>)>>,
+    stamps: Grouped<(), Option<i64>>,
 }
 
 /// What one place says about a name.
@@ -168,6 +175,8 @@ impl Settings {
             variables: Environment::new(&options.environment, "VAR"),
             connections: Environment::new(&options.environment, "CONN"),
             default_connections: options.default_connections,
+            last: Mutex::default(),
+            stamps: Grouped::new(usize::MAX),
         }
     }
 
@@ -208,12 +217,31 @@ impl Settings {
             .map(|(name, stack)| shown_connection(name.to_owned(), stack)))
     }
 
-    /// Everything with its secrets, for a worker.
-    pub async fn snapshot(&self) -> Result<Snapshot, SettingsError> {
-        Ok(Snapshot::new(
+    /// Everything with its secrets, for a worker. Opened again only where something has changed.
+    pub async fn snapshot(&self) -> Result<Arc<Snapshot>, SettingsError> {
+        let store = self.store.clone();
+        let answer = move |asked: Vec<()>| {
+            let store = store.clone();
+            async move { vec![store.settings_stamp().await.ok(); asked.len()] }
+        };
+        let stamp = match self.stamps.ask((), answer).await {
+            Some(Some(stamp)) => stamp,
+            // Alone it learns what was wrong.
+            Some(None) | None => self.store.settings_stamp().await?,
+        };
+        let mut last = self.last.lock().await;
+        if let Some((of, snapshot)) = &*last
+            && *of == stamp
+        {
+            return Ok(snapshot.clone());
+        }
+        let snapshot = Arc::new(Snapshot::new(
             &self.variable_stacks().await?,
             &self.connection_stacks().await?,
-        ))
+        ));
+        // What was changed since the stamp is in there already, and is read once more with the next stamp.
+        *last = Some((stamp, snapshot.clone()));
+        Ok(snapshot)
     }
 
     async fn variable_stacks(&self) -> Result<BTreeMap<String, Stack>, StoreError> {

@@ -5,7 +5,7 @@ mod request;
 mod response;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use dagctl_core::operator::{Http, Paging};
 use dagctl_core::outcome::{Failure, FailureKind};
@@ -15,6 +15,7 @@ use reqwest::header::LOCATION;
 use serde_json::{Map, Value};
 use url::Url;
 
+use self::client::Shared;
 use self::request::Request;
 use self::response::Response;
 use crate::masking::MAX_OUTPUT;
@@ -23,9 +24,6 @@ use crate::{Attempt, Log, run_folder};
 pub use self::client::client;
 pub(crate) use self::client::{chain, check_url, failure, find_refused};
 pub(crate) use self::response::retry_after;
-
-/// How long the other side may be silent where the task has no `execution_timeout`.
-const MAX_SILENCE: Duration = Duration::from_secs(300);
 
 /// Makes the task's request, and those for further pages.
 pub(crate) async fn run(
@@ -38,12 +36,12 @@ pub(crate) async fn run(
             "`paging` and `output_file` cannot stand together: pages are joined in memory";
         return Err(definition(message.to_owned()));
     }
-    let silence = match attempt.execution_timeout {
-        Some(_) => None,
-        None => Some(MAX_SILENCE),
+    let shared = match attempt.execution_timeout {
+        Some(_) => Shared::Patient,
+        None => Shared::Impatient,
     };
     let caller = Caller {
-        client: client::client_without_redirects(silence),
+        client: shared.client(),
         log,
     };
     let request = Request::new(attempt, spec)?;
@@ -144,7 +142,7 @@ fn output_file(attempt: &Attempt, source: &str) -> Result<PathBuf, Failure> {
 
 /// Sends requests, follows redirects and says what it did.
 struct Caller<'a> {
-    client: Client,
+    client: &'static Client,
     log: &'a Log,
 }
 

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dagctl_core::connection::Connection;
@@ -35,6 +36,7 @@ use tokio::time::{sleep, timeout};
 
 pub use crate::clean_up::CleanUp;
 pub use crate::log::{Log, LogLimits, LogLine, Stream};
+pub use crate::sql::idle::IdleSessions;
 pub use crate::stop::{Stop, StopReason, Stopper};
 
 /// One try of a task, with everything it needs to run.
@@ -57,15 +59,17 @@ pub struct Attempt {
     /// What templates are rendered with.
     pub context: Context,
     /// The connections that the task may use, by name.
-    pub connections: BTreeMap<String, Connection>,
+    pub connections: Arc<BTreeMap<String, Connection>>,
     /// The run's private folder. Operators that write files create it.
     pub run_dir: PathBuf,
     /// The folder of the DAG's file.
     pub dag_dir: PathBuf,
     /// How long it may take.
     pub execution_timeout: Option<Duration>,
-    /// What must not be seen in logs, messages and outputs.
-    pub secrets: Vec<String>,
+    /// What hides that which must not be seen in logs, messages and outputs.
+    pub masker: Masker,
+    /// Log-ins that attempts of this process leave to each other.
+    pub idle_sessions: IdleSessions,
     /// What operators do after they were stopped; starts as [`CleanUp::default`].
     pub clean_up: CleanUp,
 }
@@ -84,16 +88,6 @@ impl Attempt {
             )
         })
     }
-
-    fn masker(&self) -> Masker {
-        let of_connections: Vec<_> = self
-            .connections
-            .values()
-            .flat_map(Connection::secrets)
-            .collect();
-        let secrets = self.secrets.iter().map(String::as_str);
-        Masker::new(secrets.chain(of_connections.iter().map(|it| it.expose())))
-    }
 }
 
 /// Runs the attempt until it ends, its time is up or `stop` asks for its end; cleans up before it returns.
@@ -101,7 +95,7 @@ pub async fn run(attempt: Attempt, log: Log, stop: Stop) -> Outcome {
     if matches!(attempt.operator, Operator::Empty) && attempt.run_if.is_none() {
         return Outcome::success();
     }
-    let log = log.masking(attempt.masker());
+    let log = log.masking(attempt.masker.clone());
     let outcome = supervise(&attempt, &log, stop).await;
     let outcome = masking::masked(outcome, log.masker());
     // Who lost the lease may have lost the database too, and nobody empties the log.

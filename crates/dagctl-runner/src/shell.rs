@@ -1,9 +1,11 @@
 //! `operator: shell`: runs a process, and nothing of it outlives the attempt.
 
 mod environment;
+mod guardian;
 mod leftovers;
 mod outputs;
 mod process;
+mod processes;
 mod program;
 mod script;
 mod spawn;
@@ -24,6 +26,7 @@ use self::environment::Given;
 use self::process::{Ended, LastOutput};
 use crate::{Attempt, Log, run_folder};
 
+pub use self::guardian::{guard, set_guardian};
 pub use self::leftovers::end_orphans;
 pub use self::process::GRACE;
 
@@ -141,7 +144,7 @@ async fn execute(attempt: &Attempt, plan: Plan, log: &Log) -> Result<(String, En
     })
     .await;
     let child = started.map_err(|err| definition(format!("cannot start {title}: {err}")))?;
-    let ended = process::follow(child, marker, log, &attempt.clean_up)
+    let ended = process::follow(child, &marker, log, &attempt.clean_up)
         .await
         .map_err(|err| {
             let message = format!("lost sight of {title}: {err}");

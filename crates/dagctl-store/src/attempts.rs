@@ -1,6 +1,6 @@
 //! Attempts: claimed from `ready`, given back when they end. Every write is fenced by attempt number and worker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dagctl_core::ids::{
     AttemptKey, AttemptNo, DagRunId, DagVersionId, MapIndex, TaskIndex, TaskInstanceKey, WorkerId,
@@ -158,29 +158,41 @@ impl Store {
         Ok(done.rows_affected())
     }
 
-    /// Outputs of tasks of a run, by task.
+    /// For each run and tasks of it, the outputs by task.
     pub async fn outputs(
         &self,
-        run: DagRunId,
-        tasks: &[TaskIndex],
-    ) -> Result<BTreeMap<TaskIndex, Map<String, Value>>, StoreError> {
-        let indexes: Vec<i32> = tasks.iter().map(|it| it.get()).collect();
+        asked: &[(DagRunId, Vec<TaskIndex>)],
+    ) -> Result<Vec<BTreeMap<TaskIndex, Map<String, Value>>>, StoreError> {
+        let pairs: BTreeSet<(i64, i32)> = asked
+            .iter()
+            .flat_map(|(run, tasks)| tasks.iter().map(|task| (run.get(), task.get())))
+            .collect();
+        let (runs, indexes): (Vec<i64>, Vec<i32>) = pairs.into_iter().unzip();
         let rows = sqlx::query!(
-            "select task_index, value from output where dag_run_id = $1 and task_index = any($2) and map_index = -1",
-            run.get(),
+            "select o.dag_run_id, o.task_index, o.value
+            from unnest($1::bigint[], $2::int[]) as asked (dag_run_id, task_index)
+            join output o on o.dag_run_id = asked.dag_run_id and o.task_index = asked.task_index and o.map_index = -1",
+            &runs,
             &indexes
         )
         .fetch_all(self.pool())
         .await?;
-        Ok(rows
+        let found: BTreeMap<(i64, i32), Map<String, Value>> = rows
             .into_iter()
-            .map(|row| match row.value {
-                Value::Object(map) => (TaskIndex(row.task_index), map),
-                other => (
-                    TaskIndex(row.task_index),
-                    Map::from_iter([("value".to_owned(), other)]),
-                ),
+            .map(|row| {
+                let map = match row.value {
+                    Value::Object(map) => map,
+                    other => Map::from_iter([("value".to_owned(), other)]),
+                };
+                ((row.dag_run_id, row.task_index), map)
             })
+            .collect();
+        let of = |run: DagRunId, task: &TaskIndex| {
+            Some((*task, found.get(&(run.get(), task.get()))?.clone()))
+        };
+        Ok(asked
+            .iter()
+            .map(|(run, tasks)| tasks.iter().filter_map(|task| of(*run, task)).collect())
             .collect())
     }
 }

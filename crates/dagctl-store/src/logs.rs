@@ -1,7 +1,6 @@
 //! Task output, line by line, in chunks.
 
 use dagctl_core::ids::AttemptKey;
-use serde_json::Value;
 
 use crate::{Store, StoreError};
 
@@ -14,8 +13,8 @@ pub struct LogChunk {
     pub first_line: i32,
     /// How many.
     pub line_count: i32,
-    /// `[[milliseconds since 1970, stream letter, text], …]`.
-    pub lines: Value,
+    /// JSON: `[[milliseconds since 1970, stream letter, text], …]`.
+    pub lines: String,
 }
 
 impl Store {
@@ -24,7 +23,9 @@ impl Store {
         let columns = crate::attempts::Columns::of(chunks.iter().map(|it| &it.key));
         sqlx::query!(
             "insert into log_chunk (dag_run_id, task_index, map_index, attempt, first_line, line_count, lines)
-            select * from unnest($1::bigint[], $2::int[], $3::int[], $4::smallint[], $5::int[], $6::int[], $7::jsonb[])
+            select dag_run_id, task_index, map_index, attempt, first_line, line_count, lines::jsonb
+            from unnest($1::bigint[], $2::int[], $3::int[], $4::smallint[], $5::int[], $6::int[], $7::text[])
+                as chunk (dag_run_id, task_index, map_index, attempt, first_line, line_count, lines)
             on conflict do nothing",
             &columns.dag_run_ids,
             &columns.task_indexes,

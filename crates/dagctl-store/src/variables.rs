@@ -38,6 +38,22 @@ pub struct VariablePut<'a> {
 }
 
 impl Store {
+    /// A number that changes with every change of a variable or connection.
+    pub async fn settings_stamp(&self) -> Result<i64, StoreError> {
+        // `updated_at` may go back: of two transactions, the one that began later may commit first.
+        let stamp = sqlx::query_scalar!(
+            r#"select coalesce(sum(hashtextextended(name || ' ' || xmin::text, kind) / 1024), 0)::bigint as "stamp!"
+            from (
+                select 1 as kind, name, xmin from variable
+                union all
+                select 2, conn_id, xmin from connection
+            ) as settings"#
+        )
+        .fetch_one(self.pool())
+        .await?;
+        Ok(stamp)
+    }
+
     /// Every variable, opened, by name.
     pub async fn variables(&self, vault: &Vault) -> Result<Vec<VariableRow>, StoreError> {
         let rows = sqlx::query!(

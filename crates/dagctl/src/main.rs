@@ -20,13 +20,23 @@ mod usage;
 use std::process::ExitCode;
 
 use clap::Parser;
+use dagctl_runner::shell;
 
 use crate::cli::Cli;
 use crate::config::Environment;
 use crate::printer::Printer;
 use crate::stop::BROKEN;
 
+/// Makes this program the guardian of a worker's processes. Not a command of the command line: nobody types it.
+const GUARD: &str = "guard-processes";
+
 fn main() -> ExitCode {
+    // Before anything else: a guardian is there for as long as its worker, and should weigh little.
+    if std::env::args_os().nth(1).is_some_and(|it| it == GUARD) {
+        shell::guard();
+        return ExitCode::SUCCESS;
+    }
+    shell::set_guardian(GUARD);
     let environment = Environment::read();
     let printer = Printer::new(&environment);
     // Wrong usage ends here, with exit code 2.

@@ -303,6 +303,36 @@ fn sleepers(stage: &Stage) -> usize {
 }
 
 #[tokio::test]
+async fn what_a_killed_worker_has_started_dies_with_it() {
+    // By their arguments: one of them has none of our environment.
+    let tag = std::process::id();
+    let dag = format!(
+        "schedule: null\ntasks:\n  it:\n    operator: shell\n    command: 'sleep 605.{tag} & (setsid sleep 606.{tag} &) ; setsid env -i sleep 607.{tag} & sleep 608.{tag}; echo'\n"
+    );
+    let sleeping = || {
+        let processes = std::fs::read_dir("/proc").unwrap().flatten();
+        let ours = processes.filter(|it| {
+            let words = std::fs::read(it.path().join("cmdline")).unwrap_or_default();
+            let words = String::from_utf8_lossy(&words);
+            words.starts_with("sleep\x0060") && words.ends_with(&format!(".{tag}\0"))
+        });
+        ours.count()
+    };
+    let mut stage = Stage::set(&dag, &[&["scheduler"], &["worker"]]).await;
+    stage.installation.trigger("it", &[]).await;
+    eventually("four processes under way", async || {
+        (sleeping() == 4).then_some(())
+    })
+    .await;
+    stage.services.pop().unwrap().kill().await;
+    // No other worker is there that could end them.
+    eventually("nothing runs any more", async || {
+        (sleeping() == 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_a_warehouse_lacks_is_said_in_a_sentence() {
     let mut stage = Stage::set(
         "

@@ -50,7 +50,7 @@ async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
 async fn one_run(standalone: &Standalone, dag_id: &str, tasks: usize) -> anyhow::Result<f64> {
     standalone.rest.trigger(dag_id).await?;
     standalone.until_ended(dag_id, 1).await?;
-    rate(standalone, dag_id, tasks).await
+    standalone.tasks_per_second(dag_id, tasks).await
 }
 
 async fn layered(
@@ -89,16 +89,4 @@ async fn layered(
             Unit::lower("B per task"),
         ),
     ])
-}
-
-/// Tasks a second from the start of a run to its end, by the database's stamps.
-async fn rate(standalone: &Standalone, dag_id: &str, tasks: usize) -> anyhow::Result<f64> {
-    let seconds: f64 = sqlx::query_scalar(
-        "select extract(epoch from max(finished_at) - min(started_at))::float8
-         from dag_run join dag using (dag_key) where dag_id = $1",
-    )
-    .bind(dag_id)
-    .fetch_one(&standalone.db)
-    .await?;
-    Ok(tasks as f64 / seconds)
 }

@@ -69,7 +69,7 @@ pub(super) fn names(facts: &ContextFacts) -> BTreeMap<&'static str, Value> {
         (
             "var",
             Value::from_pairs([
-                ("value", Value::from(Serde(&facts.variables))),
+                ("value", Value::from(Serde(&*facts.variables))),
                 (
                     "json",
                     Value::from_pairs(

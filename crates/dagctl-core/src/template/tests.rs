@@ -38,7 +38,8 @@ fn facts() -> ContextFacts {
         variables: BTreeMap::from([
             ("region".to_owned(), "eu".to_owned()),
             ("limits".to_owned(), r#"{"a": [1, 2]}"#.to_owned()),
-        ]),
+        ])
+        .into(),
         connections: BTreeMap::from([(
             "dw".to_owned(),
             Connection {
@@ -51,7 +52,8 @@ fn facts() -> ContextFacts {
                 extra: map(json!({"sslmode": "require", "api_key": "hunter22"})),
                 ..Connection::default()
             },
-        )]),
+        )])
+        .into(),
         run_dir: "/runs/1".to_owned(),
         try_number: 2,
     }

@@ -1,18 +1,21 @@
 //! Every variable and connection at one moment, secrets included.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dagctl_core::connection::Connection;
+use dagctl_core::variable::Masker;
 
 use super::{Source, Stack, is_secret};
 
 /// What tasks may read and what must be masked.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    variables: BTreeMap<String, String>,
-    connections: BTreeMap<String, Connection>,
+    variables: Arc<BTreeMap<String, String>>,
+    connections: Arc<BTreeMap<String, Connection>>,
     broken: BTreeMap<String, String>,
     secrets: Vec<String>,
+    masker: Masker,
 }
 
 impl Snapshot {
@@ -21,6 +24,7 @@ impl Snapshot {
         connections: &BTreeMap<String, Stack>,
     ) -> Self {
         let mut snapshot = Self::default();
+        let (mut values, mut parsed_connections) = (BTreeMap::new(), BTreeMap::new());
         for (name, stack) in variables {
             match &stack[0].text {
                 Ok(text) => {
@@ -28,8 +32,7 @@ impl Snapshot {
                         snapshot.secrets.push(text.expose().to_owned());
                     }
                     for name in spellings(name, stack) {
-                        snapshot
-                            .variables
+                        values
                             .entry(name)
                             .or_insert_with(|| text.expose().to_owned());
                     }
@@ -49,8 +52,7 @@ impl Snapshot {
                         .secrets
                         .extend(connection.secrets().iter().map(|it| it.expose().to_owned()));
                     for conn_id in spellings(conn_id, stack) {
-                        snapshot
-                            .connections
+                        parsed_connections
                             .entry(conn_id.clone())
                             .or_insert_with(|| Connection {
                                 conn_id,
@@ -63,16 +65,19 @@ impl Snapshot {
                 }
             }
         }
+        snapshot.masker = Masker::new(&snapshot.secrets);
+        snapshot.variables = Arc::new(values);
+        snapshot.connections = Arc::new(parsed_connections);
         snapshot
     }
 
     /// Variables by name; one from the environment under its upper-case and its lower-case name.
-    pub fn variables(&self) -> &BTreeMap<String, String> {
+    pub fn variables(&self) -> &Arc<BTreeMap<String, String>> {
         &self.variables
     }
 
     /// Connections by name; one from the environment under its upper-case and its lower-case name.
-    pub fn connections(&self) -> &BTreeMap<String, Connection> {
+    pub fn connections(&self) -> &Arc<BTreeMap<String, Connection>> {
         &self.connections
     }
 
@@ -84,6 +89,11 @@ impl Snapshot {
     /// What must not be seen in logs, messages and outputs.
     pub fn secrets(&self) -> &[String] {
         &self.secrets
+    }
+
+    /// What hides the secrets.
+    pub fn masker(&self) -> &Masker {
+        &self.masker
     }
 }
 

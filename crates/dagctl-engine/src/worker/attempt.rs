@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dagctl_core::dag::{Dag, Task};
-use dagctl_core::ids::{TaskIndex, WorkerId};
+use dagctl_core::ids::WorkerId;
 use dagctl_core::operator::Operator;
 use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
@@ -19,7 +19,6 @@ use tokio::time::sleep;
 use crate::Engine;
 use crate::advance::is_transient;
 use crate::flush::OnSuccess;
-use crate::log_writer::write_log;
 
 /// Lines on their way to the store; a task that writes faster waits.
 const LINES_AT_HAND: usize = 4096;
@@ -116,7 +115,11 @@ async fn perform(
         on_success,
     } = ready;
     let (sender, lines) = mpsc::channel(LINES_AT_HAND);
-    let writer = tokio::spawn(write_log(engine.store().clone(), claim.key, lines));
+    let (writing, key) = (engine.clone(), claim.key);
+    let writer = tokio::spawn(async move {
+        let logs = &writing.inner.logs;
+        logs.write(writing.store(), key, lines).await;
+    });
     let number = claim.key.attempt;
     say(
         &sender,
@@ -167,18 +170,22 @@ async fn gather(
     task: &Task,
 ) -> anyhow::Result<dagctl_runner::Attempt> {
     let instance = claim.key.instance;
-    let run = engine
-        .store()
-        .run_contexts(&[instance.dag_run_id])
-        .await?
-        .pop()
-        .with_context(|| format!("run {} is gone", instance.dag_run_id))?;
-    let settings = engine.settings().snapshot().await?;
-    let ancestors: Vec<TaskIndex> = dag.ancestors(instance.task_index);
-    let outputs = engine
-        .store()
-        .outputs(instance.dag_run_id, &ancestors)
-        .await?;
+    let (store, facts) = (engine.store(), &engine.inner.facts);
+    let reads_outputs = task.operator.may_read("outputs")
+        || task
+            .run_if
+            .as_ref()
+            .is_some_and(|it| it.contains("outputs"));
+    let ancestors = match reads_outputs {
+        true => dag.ancestors(instance.task_index),
+        false => vec![],
+    };
+    let settings = async { Ok(engine.settings().snapshot().await?) };
+    let (run, settings, outputs) = tokio::try_join!(
+        facts.run(store, instance.dag_run_id),
+        settings,
+        facts.outputs(store, instance.dag_run_id, &ancestors)
+    )?;
     // Every task upstream has an entry, so that a missing key is told apart from a missing task.
     let outputs: BTreeMap<_, _> = ancestors
         .iter()
@@ -208,12 +215,12 @@ async fn gather(
         task_owner: task.owner.clone().unwrap_or_default(),
         run_id: run.run_id.clone(),
         run_type: run.run_type.name().to_owned(),
-        commit: run.commit.unwrap_or_default(),
+        commit: run.commit.clone().unwrap_or_default(),
         logical_date: run.logical_at,
         data_interval_start: run.interval_start,
         data_interval_end: run.interval_end,
         timezone: dag.spec.timezone.clone(),
-        params: run.params,
+        params: run.params.clone(),
         outputs,
         variables: settings.variables().clone(),
         connections: settings.connections().clone(),
@@ -223,7 +230,7 @@ async fn gather(
     Ok(dagctl_runner::Attempt {
         dag_id: dag.spec.dag_id.clone(),
         task_id: task.task_id.clone(),
-        run_id: run.run_id,
+        run_id: run.run_id.clone(),
         attempt: claim.key.attempt,
         idempotency_key: format!(
             "{}-{}-{}-{}",
@@ -236,7 +243,8 @@ async fn gather(
         run_dir,
         dag_dir,
         execution_timeout: task.execution_timeout,
-        secrets: settings.secrets().to_vec(),
+        masker: settings.masker().clone(),
+        idle_sessions: engine.inner.idle_sessions.clone(),
         clean_up: CleanUp::default(),
     })
 }

@@ -18,6 +18,14 @@ pub(super) const MAX_REDIRECTS: usize = 10;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the other side may be silent where the task has no `execution_timeout`.
+pub(super) const MAX_SILENCE: Duration = Duration::from_secs(300);
+
+/// How many connections to one host are kept for the next request, and how long: servers close theirs after some
+/// seconds, and a request must not be sent into a connection that is just being closed.
+const IDLE_PER_HOST: usize = 16;
+const IDLE: Duration = Duration::from_secs(4);
+
 /// A client that follows redirects and never calls a cloud's metadata service or another link-local address.
 ///
 /// Loopback and private addresses are allowed: a task's author is trusted with the network of its worker, and
@@ -35,13 +43,31 @@ pub fn client() -> Client {
     build(builder().redirect(policy))
 }
 
-/// A client that leaves redirects to its caller, with a limit on the silence of the other side.
-pub(super) fn client_without_redirects(silence: Option<Duration>) -> Client {
-    let builder = builder().redirect(Policy::none());
-    build(match silence {
-        Some(silence) => builder.read_timeout(silence),
-        None => builder,
-    })
+/// The clients that all attempts share: they leave redirects to their caller.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shared {
+    /// Waits for the other side as long as its caller does.
+    Patient,
+    /// Gives up after a silence of [`MAX_SILENCE`].
+    Impatient,
+}
+
+impl Shared {
+    /// Of one client for each attempt, a thousand at once would take 60 MB more.
+    pub(super) fn client(self) -> &'static Client {
+        static PATIENT: OnceLock<Client> = OnceLock::new();
+        static IMPATIENT: OnceLock<Client> = OnceLock::new();
+        let plain = || {
+            builder()
+                .redirect(Policy::none())
+                .pool_max_idle_per_host(IDLE_PER_HOST)
+                .pool_idle_timeout(IDLE)
+        };
+        match self {
+            Self::Patient => PATIENT.get_or_init(|| build(plain())),
+            Self::Impatient => IMPATIENT.get_or_init(|| build(plain().read_timeout(MAX_SILENCE))),
+        }
+    }
 }
 
 fn build(builder: ClientBuilder) -> Client {

@@ -5,7 +5,7 @@ use std::path::Path;
 use dagctl_core::outcome::{Failure, FailureKind};
 use dagctl_core::template::{self, Quoting};
 
-use super::leftovers::MARKER;
+use super::processes::MARKER;
 use crate::Attempt;
 
 /// Where programs are looked for; `env: {PATH: …}` changes it.

@@ -4,80 +4,41 @@
 //! every process of an attempt carries a marker there, and Linux shows it in `/proc`. Elsewhere only the group is
 //! known. A process that clears its environment is found as well where its parent lived when we first looked.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Instant;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open, pidfd_send_signal,
-    test_kill_process_group,
-};
+use rustix::process::{Pid, Signal, test_kill_process_group};
+use tokio::sync::oneshot;
 
-/// The variable that holds the marker.
-pub(super) const MARKER: &str = "DAGCTL_ATTEMPT";
+use super::processes::{self, Member, Stat};
+
+/// After a look at all processes so many times its length passes before the next one: attempts that end in between
+/// share it. At 1,300 ends a second a look for each would cost more than the processes themselves.
+const REST: u32 = 4;
 
 /// All processes that an attempt started.
 #[derive(Debug, Clone)]
 pub(super) struct Family {
     /// The first process, which leads the group.
     pub(super) leader: Pid,
-    /// What the environment of each holds as [`MARKER`].
-    marker: String,
+    /// What the environment of each holds as [`processes::MARKER`].
+    marker: Arc<str>,
     /// Who was found before, by number and start time: a parent may die before a child that only it leads to.
     known: Arc<Mutex<BTreeSet<(i32, u64)>>>,
 }
 
-/// One process of a family.
-#[derive(Debug)]
-pub(super) struct Member {
-    pid: Pid,
-    name: String,
-    reach: Reach,
-}
-
-/// How a signal gets there.
-#[derive(Debug)]
-enum Reach {
-    /// Holds on to the process, so that a signal cannot meet another one that got its number.
-    Handle(OwnedFd),
-    /// By its number, where the system has no handles.
-    Number,
-    /// By its group, where the system does not show processes.
-    Group,
-}
-
-impl Reach {
-    fn of(pid: Pid) -> Self {
-        pidfd_open(pid, PidfdFlags::empty()).map_or(Self::Number, Self::Handle)
-    }
-}
-
-impl Member {
-    fn signal(&self, signal: Signal) {
-        // It may have ended by itself, which is all we want.
-        let _ = match &self.reach {
-            Reach::Handle(handle) => pidfd_send_signal(handle, signal),
-            Reach::Number => kill_process(self.pid, signal),
-            Reach::Group => kill_process_group(self.pid, signal),
-        };
-    }
-}
-
-impl std::fmt::Display for Member {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "`{}` ({})", self.name, self.pid)
-    }
-}
-
 impl Family {
     /// The family of a process that was just started.
-    pub(super) fn new(leader: Pid, marker: String) -> Self {
+    pub(super) fn new(leader: Pid, marker: &str) -> Self {
         Self {
             leader,
-            marker,
+            marker: marker.into(),
             known: Arc::default(),
         }
     }
@@ -93,51 +54,96 @@ impl Family {
 
     /// The processes that are alive now.
     pub(super) fn members(&self) -> Vec<Member> {
-        if !fs::exists("/proc/self/stat").unwrap_or(false) {
-            let alive = test_kill_process_group(self.leader).is_ok();
-            return Vec::from_iter(alive.then(|| Member {
-                pid: self.leader,
-                name: "its group".to_owned(),
-                reach: Reach::Group,
-            }));
-        }
-        let marked = format!("{MARKER}={}", self.marker);
-        let first = self.leader.as_raw_nonzero().get();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found: Vec<(i32, Member)> = Vec::new();
-        let mut others: Vec<(i32, Stat, Member)> = Vec::new();
-        for (pid, held) in processes_since(first) {
-            // The handle comes first: what is read after it belongs to the process that it holds.
-            let reach = Reach::of(held);
-            let Some(stat) = Stat::read(pid).filter(|stat| !stat.is_dead) else {
-                continue;
-            };
-            let member = Member {
-                pid: held,
-                name: stat.name.clone(),
-                reach,
-            };
-            if stat.group == first
-                || known.contains(&(pid, stat.started))
-                || environment_holds(pid, &marked)
-            {
-                known.insert((pid, stat.started));
-                found.push((pid, member));
-            } else {
-                others.push((pid, stat, member));
-            }
-        }
-        // Children that cleared their environment.
-        while let Some(at) = others
-            .iter()
-            .position(|(_, stat, _)| found.iter().any(|(pid, _)| *pid == stat.parent))
-        {
-            let (pid, stat, member) = others.swap_remove(at);
-            known.insert((pid, stat.started));
-            found.push((pid, member));
-        }
-        found.into_iter().map(|(_, member)| member).collect()
+        let mut members = members_of(std::slice::from_ref(self));
+        members.pop().unwrap_or_default()
     }
+
+    /// As [`Family::members`], by the next look that all who ask share.
+    pub(super) async fn members_at_next_look(&self) -> Vec<Member> {
+        static ASKED: OnceLock<Sender<Question>> = OnceLock::new();
+        let asked = ASKED.get_or_init(|| {
+            let (sender, receiver) = channel();
+            // Without the thread its receiver is gone, and every question below is answered on the spot.
+            let _ = thread::Builder::new()
+                .name("dagctl-leftovers".to_owned())
+                .spawn(move || answer_all(&receiver));
+            sender
+        });
+        let (answer, members) = oneshot::channel();
+        let _ = asked.send((self.clone(), answer));
+        match members.await {
+            Ok(members) => members,
+            Err(_) => self.members(),
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeSet<(i32, u64)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Question = (Family, oneshot::Sender<Vec<Member>>);
+
+fn answer_all(questions: &Receiver<Question>) {
+    while let Ok(question) = questions.recv() {
+        let (families, answers): (Vec<_>, Vec<_>) =
+            [question].into_iter().chain(questions.try_iter()).unzip();
+        let since = Instant::now();
+        for (members, answer) in members_of(&families).into_iter().zip(answers) {
+            let _ = answer.send(members);
+        }
+        thread::sleep(since.elapsed() * REST);
+    }
+}
+
+/// The living processes of each family, by one look at all processes.
+fn members_of(families: &[Family]) -> Vec<Vec<Member>> {
+    if !processes::are_shown() {
+        let group = |it: &Family| {
+            let alive = test_kill_process_group(it.leader).is_ok();
+            Vec::from_iter(alive.then(|| Member::group(it.leader)))
+        };
+        return families.iter().map(group).collect();
+    }
+    let mut by_group = HashMap::new();
+    let mut by_marker = HashMap::new();
+    let mut by_process = HashMap::new();
+    for (at, family) in families.iter().enumerate() {
+        by_group.insert(family.leader.as_raw_nonzero().get(), at);
+        by_marker.insert(&*family.marker, at);
+        by_process.extend(family.known().iter().map(|it| (*it, at)));
+    }
+    let first = by_group.keys().min().copied().unwrap_or_default();
+    let mut found: HashMap<i32, (usize, Stat)> = HashMap::new();
+    let mut others: Vec<(i32, Stat)> = vec![];
+    for pid in processes::since(first) {
+        let Some(stat) = Stat::read(pid).filter(|stat| !stat.is_dead) else {
+            continue;
+        };
+        let family = by_group
+            .get(&stat.group)
+            .or_else(|| by_process.get(&(pid, stat.started)))
+            .or_else(|| by_marker.get(processes::marker_of(pid)?.as_str()));
+        match family {
+            Some(at) => _ = found.insert(pid, (*at, stat)),
+            None => others.push((pid, stat)),
+        }
+    }
+    // Children that cleared their environment.
+    while let Some(at) = others
+        .iter()
+        .position(|(_, stat)| found.contains_key(&stat.parent))
+    {
+        let (pid, stat) = others.swap_remove(at);
+        let family = found[&stat.parent].0;
+        found.insert(pid, (family, stat));
+    }
+    let mut members: Vec<Vec<Member>> = families.iter().map(|_| vec![]).collect();
+    for (pid, (at, stat)) in found {
+        families[at].known().insert((pid, stat.started));
+        members[at].extend(Member::hold(pid, &stat));
+    }
+    members
 }
 
 /// A marker that no other attempt on this machine has. Says which dagctl it is of, so that orphans can be told.
@@ -147,8 +153,8 @@ pub(super) fn new_marker() -> String {
     format!("{}.{count}", this_process())
 }
 
-/// Namespace, number and start time of this process.
-fn this_process() -> &'static str {
+/// Namespace, number and start time of this process: what all its markers begin with.
+pub(super) fn this_process() -> &'static str {
     static THIS: OnceLock<String> = OnceLock::new();
     THIS.get_or_init(|| {
         let id = process::id();
@@ -168,13 +174,13 @@ fn namespace() -> String {
 
 /// Kills the processes of attempts whose dagctl is gone (killed, or crashed) and gives back how many there were.
 ///
-/// To be called when a worker starts: what it left behind must not go on beside the next attempt.
+/// To be called when a worker starts: what it left behind must not go on beside the next attempt. Its guardian has
+/// ended them already, unless both were killed at once.
 pub fn end_orphans() -> usize {
     let here = namespace();
     let mut ended = 0;
-    for (number, pid) in processes_since(0) {
-        let reach = Reach::of(pid);
-        let Some(marker) = marker_of(number) else {
+    for pid in processes::since(0) {
+        let Some((stat, marker)) = Stat::read(pid).zip(processes::marker_of(pid)) else {
             continue;
         };
         let parts: Vec<_> = marker.split('.').collect();
@@ -186,71 +192,13 @@ pub fn end_orphans() -> usize {
         };
         let owner_lives = Stat::read(owner).is_some_and(|it| !it.is_dead && it.started == started);
         // A marker of another namespace names a process that we cannot see.
-        if *marked_namespace == here && !owner_lives {
-            let name = String::new();
-            Member { pid, name, reach }.signal(Signal::KILL);
+        if *marked_namespace == here
+            && !owner_lives
+            && let Some(orphan) = Member::hold(pid, &stat)
+        {
+            orphan.signal(Signal::KILL);
             ended += 1;
         }
     }
     ended
-}
-
-/// All processes that may have been started after `first`, which is among them.
-fn processes_since(first: i32) -> Vec<(i32, Pid)> {
-    // Numbers are given out in order, so what `first` started has a higher one, until they begin anew.
-    let newest: i32 = fs::read_to_string("/proc/loadavg")
-        .ok()
-        .and_then(|text| text.split_whitespace().last()?.parse().ok())
-        .unwrap_or(0);
-    let lowest = if newest >= first { first } else { 0 };
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-        .filter(|pid| *pid >= lowest)
-        .filter_map(|pid| Some((pid, Pid::from_raw(pid)?)))
-        .collect()
-}
-
-/// What `/proc/<pid>/stat` says.
-struct Stat {
-    name: String,
-    is_dead: bool,
-    parent: i32,
-    group: i32,
-    started: u64,
-}
-
-impl Stat {
-    fn read(pid: i32) -> Option<Self> {
-        let bytes = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let text = String::from_utf8_lossy(&bytes);
-        // The name stands in brackets and may hold anything, brackets too.
-        let (before, after) = text.rsplit_once(')')?;
-        let (_, name) = before.split_once('(')?;
-        let fields: Vec<_> = after.split_whitespace().collect();
-        Some(Self {
-            name: name.to_owned(),
-            is_dead: matches!(*fields.first()?, "Z" | "X" | "x"),
-            parent: fields.get(1)?.parse().ok()?,
-            group: fields.get(2)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-        })
-    }
-}
-
-fn environment_holds(pid: i32, assignment: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
-        environment
-            .split(|byte| *byte == 0)
-            .any(|entry| entry == assignment.as_bytes())
-    })
-}
-
-fn marker_of(pid: i32) -> Option<String> {
-    let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let entry = environment
-        .split(|byte| *byte == 0)
-        .find(|entry| entry.starts_with(MARKER.as_bytes()))?;
-    let (_, marker) = std::str::from_utf8(entry).ok()?.split_once('=')?;
-    Some(marker.to_owned())
 }

@@ -10,6 +10,7 @@ use tokio::process::Child;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{sleep, timeout};
 
+use super::guardian::Guarded;
 use super::leftovers::Family;
 use crate::CleanUp;
 use crate::log::{Log, LogWriter, Stream};
@@ -48,7 +49,7 @@ pub(super) struct LastOutput {
 /// Waits for the process and its output. When it is dropped before, the process is ended by `clean_up`.
 pub(super) async fn follow(
     child: Child,
-    marker: String,
+    marker: &str,
     log: &Log,
     clean_up: &CleanUp,
 ) -> io::Result<Ended> {
@@ -90,13 +91,15 @@ impl Drop for Guard {
 struct Running {
     child: Child,
     family: Family,
+    /// Until none of the family is left.
+    _guarded: Guarded,
     log: Log,
     reader: JoinHandle<LastOutput>,
     last_output: Option<LastOutput>,
 }
 
 impl Running {
-    fn new(mut child: Child, marker: String, log: &Log) -> io::Result<Self> {
+    fn new(mut child: Child, marker: &str, log: &Log) -> io::Result<Self> {
         let leader = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
@@ -111,6 +114,7 @@ impl Running {
         Ok(Self {
             child,
             family: Family::new(leader, marker),
+            _guarded: Guarded::new(leader),
             log: log.clone(),
             reader,
             last_output: None,
@@ -128,19 +132,15 @@ impl Running {
 
     /// Ends what the process left behind.
     async fn end_leftovers(&mut self) {
-        let family = self.family.clone();
-        let left: Vec<_> = blocking(move || family.members())
-            .await
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let left = self.family.members_at_next_look().await;
         if left.is_empty() {
             return;
         }
         self.signal(Signal::TERM).await;
+        let names: Vec<_> = left.iter().map(ToString::to_string).collect();
         let text = format!(
             "the process ended but left others running, which are ended now: {}",
-            left.join(", ")
+            names.join(", ")
         );
         self.log.line(text).await;
         tokio::select! {

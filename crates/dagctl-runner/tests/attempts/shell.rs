@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use dagctl_core::operator::{Operator, ShellCommand};
 use dagctl_core::outcome::{FailureKind, Outcome};
-use dagctl_runner::shell::end_orphans;
+use dagctl_runner::shell::{end_orphans, guard, set_guardian};
 use dagctl_runner::{StopReason, Stream};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::support::{Run, argv, is_alive, script, script_for, shell};
 
@@ -195,6 +195,9 @@ setsid env -i sh -c "$say" &
 wait
 "#;
 
+/// Two that carry the marker.
+const MARKED: &str = "setsid sh -c 'echo \"pid $$\"; exec sleep 1000' & echo \"pid $$\"; wait";
+
 async fn pids_of(started: &mut super::support::Started, count: usize) -> Vec<String> {
     let mut pids = Vec::new();
     while pids.len() < count {
@@ -291,54 +294,125 @@ async fn a_script_is_not_seen_in_the_list_of_processes() {
     );
 }
 
-/// Set for the process that plays the worker in the test below.
-const PLAYS_WORKER: &str = "DAGCTL_TEST_PLAYS_WORKER";
+/// Says which part a process of this very program plays in the tests below.
+const PLAYS: &str = "DAGCTL_TEST_PLAYS";
+const GUARDED: &str = "guarded worker";
+/// What makes this program a guardian: the test that is one.
+const GUARDIAN: &str = "--exact attempts::shell::plays_the_guardian --nocapture";
+
+#[test]
+fn plays_the_guardian() {
+    // Its worker gives it an environment with nothing in it; every other process has a PATH.
+    if std::env::var_os("PATH").is_none() {
+        guard();
+    }
+}
 
 #[tokio::test]
-async fn processes_die_with_their_worker_and_its_orphans_when_the_next_one_starts() {
-    const NAME: &str =
-        "attempts::shell::processes_die_with_their_worker_and_its_orphans_when_the_next_one_starts";
-    if std::env::var_os(PLAYS_WORKER).is_some() {
-        let run = Run::new();
-        let mut started = run.start(script(
-            "setsid sh -c 'echo \"pid $$\"; exec sleep 1000' & echo \"pid $$\"; wait",
-        ));
-        let pids = pids_of(&mut started, 2).await;
-        // Past the capture of standard output.
-        use std::io::Write;
-        let mut file = std::fs::OpenOptions::new()
-            .write(true)
-            .open("/proc/self/fd/2")
-            .unwrap();
-        writeln!(file, "family {}", pids.join(" ")).unwrap();
-        started.ended().await;
+async fn plays_the_worker() {
+    let Some(part) = std::env::var_os(PLAYS) else {
         return;
+    };
+    let run = Run::new();
+    let (text, count) = match part == GUARDED {
+        true => (FAMILY, 4),
+        false => (MARKED, 2),
+    };
+    if part == GUARDED {
+        set_guardian(GUARDIAN);
     }
+    let mut started = run.start(script(text));
+    let pids = pids_of(&mut started, count).await;
+    // Past the capture of standard output.
+    use std::io::Write;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/proc/self/fd/2")
+        .unwrap();
+    writeln!(file, "family {}", pids.join(" ")).unwrap();
+    started.ended().await;
+}
+
+/// Starts a worker with a family of processes; the worker and the processes.
+async fn worker(part: &str) -> (Child, Vec<String>) {
     let mut worker = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", NAME])
-        .env(PLAYS_WORKER, "1")
+        .args(["--exact", "attempts::shell::plays_the_worker"])
+        .env(PLAYS, part)
         .stderr(std::process::Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(worker.stderr.take().unwrap()).lines();
     let pids = loop {
-        let line = lines
-            .next_line()
-            .await
-            .unwrap()
-            .expect("the worker says its family");
+        let line = lines.next_line().await.unwrap();
+        let line = line.expect("the worker says its family");
         if let Some(pids) = line.strip_prefix("family ") {
             break pids.split(' ').map(str::to_owned).collect::<Vec<_>>();
         }
     };
     assert!(pids.iter().all(|pid| is_alive(pid)));
-    worker.kill().await.unwrap();
-    // The first process dies by its parent-death signal; the other left its session and is an orphan now.
-    end_orphans();
+    (worker, pids)
+}
+
+async fn until_dead(pids: &[String]) {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while pids.iter().any(|pid| is_alive(pid)) {
         assert!(tokio::time::Instant::now() < deadline, "{pids:?} live on");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// The guardian of a worker, other than `earlier`.
+async fn guardian_of(worker: u32, earlier: Option<&str>) -> String {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    loop {
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let pid = entry.file_name().to_string_lossy().into_owned();
+            let read = |name: &str| std::fs::read_to_string(entry.path().join(name));
+            let (Ok(stat), Ok(line)) = (read("stat"), read("cmdline")) else {
+                continue;
+            };
+            let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+            let parent = fields.split_whitespace().nth(1);
+            if line.contains("plays_the_guardian")
+                && parent == Some(worker.to_string().as_str())
+                && earlier != Some(pid.as_str())
+                && is_alive(&pid)
+            {
+                return pid;
+            }
+        }
+        assert!(tokio::time::Instant::now() < deadline, "no guardian");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_guardian_ends_all_that_a_killed_worker_leaves_and_then_itself() {
+    let (mut worker, pids) = worker(GUARDED).await;
+    let guardian = guardian_of(worker.id().unwrap(), None).await;
+    worker.kill().await.unwrap();
+    until_dead(&pids).await;
+    until_dead(&[guardian]).await;
+}
+
+#[tokio::test]
+async fn a_guardian_that_is_killed_is_replaced_and_its_successor_knows_as_much() {
+    let (mut worker, pids) = worker(GUARDED).await;
+    let first = guardian_of(worker.id().unwrap(), None).await;
+    let killed = Command::new("kill").args(["-9", &first]).status().await;
+    assert!(killed.unwrap().success());
+    let second = guardian_of(worker.id().unwrap(), Some(&first)).await;
+    assert!(pids.iter().all(|pid| is_alive(pid)), "{pids:?}");
+    worker.kill().await.unwrap();
+    until_dead(&pids).await;
+    until_dead(&[second]).await;
+}
+
+#[tokio::test]
+async fn orphans_of_a_killed_worker_are_ended_when_the_next_one_starts() {
+    let (mut worker, pids) = worker("worker without a guardian").await;
+    worker.kill().await.unwrap();
+    end_orphans();
+    until_dead(&pids).await;
 }

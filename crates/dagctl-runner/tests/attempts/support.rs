@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dagctl_core::connection::Connection;
@@ -9,8 +10,11 @@ use dagctl_core::ids::AttemptNo;
 use dagctl_core::operator::{Operator, Shell, ShellCommand};
 use dagctl_core::outcome::{Failure, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
+use dagctl_core::variable::Masker;
 use dagctl_runner::stop;
-use dagctl_runner::{Attempt, CleanUp, Log, LogLimits, LogLine, Stop, StopReason, Stopper};
+use dagctl_runner::{
+    Attempt, CleanUp, IdleSessions, Log, LogLimits, LogLine, Stop, StopReason, Stopper,
+};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -85,8 +89,8 @@ impl Run {
             timezone: TimeZone::UTC,
             params: self.params.clone(),
             outputs: BTreeMap::new(),
-            variables: BTreeMap::new(),
-            connections: self.connections.clone(),
+            variables: Arc::default(),
+            connections: self.connections.clone().into(),
             run_dir: run_dir.to_str().unwrap().to_owned(),
             try_number: 2,
         };
@@ -99,13 +103,20 @@ impl Run {
             operator: operator.into(),
             run_if: self.run_if.clone(),
             context: Context::new(facts),
-            connections: self.connections.clone(),
+            connections: self.connections.clone().into(),
             run_dir,
             dag_dir: self.dag_dir(),
             execution_timeout: self.execution_timeout,
-            secrets: self.secrets.clone(),
+            masker: Masker::new(self.all_secrets()),
+            idle_sessions: IdleSessions::default(),
             clean_up: CleanUp::default(),
         }
+    }
+
+    fn all_secrets(&self) -> Vec<String> {
+        let of_connections = self.connections.values().flat_map(Connection::secrets);
+        let of_connections = of_connections.map(|it| it.expose().to_owned());
+        self.secrets.iter().cloned().chain(of_connections).collect()
     }
 
     pub(crate) fn start(&self, operator: impl Into<Operator>) -> Started {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use dagctl_core::ids::{AttemptNo, DagId, TaskId};
 use dagctl_core::operator::{BuildTable, Operator, Swap, Target};
 use dagctl_core::outcome::{Failure, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
-use dagctl_runner::{Attempt, CleanUp, Log, LogLimits, LogLine, stop};
+use dagctl_core::variable::Masker;
+use dagctl_runner::{Attempt, CleanUp, IdleSessions, Log, LogLimits, LogLine, stop};
 use dagctl_testkit::TestDatabase;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -121,8 +123,8 @@ impl Warehouse {
             timezone: TimeZone::UTC,
             params: Map::new(),
             outputs: BTreeMap::new(),
-            variables: BTreeMap::new(),
-            connections: BTreeMap::new(),
+            variables: Arc::default(),
+            connections: Arc::default(),
             run_dir: run_dir.display().to_string(),
             try_number: 1,
         });
@@ -135,11 +137,17 @@ impl Warehouse {
             operator,
             run_if: None,
             context,
-            connections: BTreeMap::from([("dw".to_owned(), self.connection.clone())]),
+            connections: BTreeMap::from([("dw".to_owned(), self.connection.clone())]).into(),
             run_dir,
             dag_dir: self.folder.path().join("dags"),
             execution_timeout: None,
-            secrets: vec![],
+            masker: Masker::new(
+                self.connection
+                    .secrets()
+                    .iter()
+                    .map(|it| it.expose().to_owned()),
+            ),
+            idle_sessions: IdleSessions::default(),
             clean_up: CleanUp::default(),
         }
     }
