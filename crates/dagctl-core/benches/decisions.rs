@@ -1,0 +1,129 @@
+//! How long a look at a run and the rendering of a template take. `cargo bench -p dagctl-core`.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use dagctl_core::dag::{Catchup, Dag, DagSpec, Task, TriggerRule};
+use dagctl_core::decide::decide;
+use dagctl_core::ids::{DagId, PoolName, TaskId};
+use dagctl_core::operator::Operator;
+use dagctl_core::outcome::Outcome;
+use dagctl_core::retry::RetryPolicy;
+use dagctl_core::run::{RunFacts, Standing, TaskFacts};
+use dagctl_core::schedule::Schedule;
+use dagctl_core::state::Verdict;
+use dagctl_core::template::{Context, ContextFacts, Quoting, render};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::Map;
+
+/// A chain of so many tasks.
+fn dag(tasks: usize) -> Dag {
+    let name = |at: usize| TaskId::new(format!("t{at}")).expect("a name");
+    let spec = DagSpec {
+        dag_id: DagId::new("chain").expect("a name"),
+        file: "chain.yaml".to_owned(),
+        description: None,
+        doc_md: None,
+        tags: vec![],
+        schedule: Schedule::Manual,
+        timezone: TimeZone::UTC,
+        start_date: None,
+        end_date: None,
+        catchup: Catchup::No,
+        max_active_runs: 16,
+        max_active_tasks: 16,
+        params: vec![],
+        on_failure_callback: vec![],
+        on_success_callback: vec![],
+        is_paused_upon_creation: false,
+    };
+    let tasks = (0..tasks).map(|at| Task {
+        task_id: name(at),
+        operator: Operator::Empty,
+        depends_on: at.checked_sub(1).map(name).into_iter().collect(),
+        trigger_rule: TriggerRule::AllSuccess,
+        run_if: None,
+        retry: RetryPolicy::default(),
+        execution_timeout: None,
+        pool: PoolName::new("default_pool").expect("a name"),
+        priority_weight: 1,
+        on_failure_callback: vec![],
+        on_success_callback: vec![],
+        owner: None,
+        doc_md: None,
+    });
+    Dag::new(spec, tasks.collect()).expect("a valid DAG")
+}
+
+/// Half of the run is over, and the task in the middle has just ended.
+fn facts(tasks: usize) -> RunFacts {
+    let standing = |at: usize| match at.cmp(&(tasks / 2)) {
+        std::cmp::Ordering::Less => Standing::Settled(Verdict::Success),
+        std::cmp::Ordering::Equal => Standing::Ended(Outcome::Success {
+            outputs: Map::new(),
+        }),
+        std::cmp::Ordering::Greater => Standing::Waiting,
+    };
+    RunFacts {
+        cancelled_by: None,
+        tasks: (0..tasks)
+            .map(|at| TaskFacts {
+                standing: standing(at),
+                attempt: 1,
+                tries: 0,
+            })
+            .collect(),
+    }
+}
+
+fn context() -> Context {
+    let at = Timestamp::UNIX_EPOCH + Duration::from_secs(1_770_000_000);
+    Context::new(ContextFacts {
+        dag_id: "orders".to_owned(),
+        dag_owner: "data".to_owned(),
+        tags: vec![],
+        task_id: "load".to_owned(),
+        task_owner: "kim".to_owned(),
+        run_id: "manual__1".to_owned(),
+        run_type: "manual".to_owned(),
+        commit: String::new(),
+        logical_date: at,
+        data_interval_start: at,
+        data_interval_end: at,
+        timezone: TimeZone::UTC,
+        params: Map::new(),
+        outputs: BTreeMap::new(),
+        variables: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
+        connections: BTreeMap::new(),
+        run_dir: "/runs/1".to_owned(),
+        try_number: 1,
+    })
+}
+
+fn decisions(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("decide");
+    for tasks in [10, 1_000, 10_000] {
+        let (dag, facts) = (dag(tasks), facts(tasks));
+        group.bench_function(BenchmarkId::from_parameter(tasks), |bencher| {
+            bencher.iter(|| decide(black_box(&dag), black_box(&facts), &mut || 0.5));
+        });
+    }
+    group.finish();
+}
+
+fn rendering(criterion: &mut Criterion) {
+    const TEXT: &str =
+        "load {{ ds }} of {{ var.value.region }} into {{ run_dir }}/{{ task.task_id }}.csv";
+    let context = context();
+    for (name, quoting) in [("plain", Quoting::Plain), ("shell", Quoting::Shell)] {
+        criterion.bench_function(&format!("render/{name}"), |bencher| {
+            bencher.iter(|| render(black_box(TEXT), &context, quoting));
+        });
+    }
+}
+
+criterion_group!(benches, decisions, rendering);
+criterion_main!(benches);
