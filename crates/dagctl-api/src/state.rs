@@ -24,6 +24,8 @@ pub enum RunState {
 pub enum TaskState {
     /// Waits for its upstream tasks.
     None,
+    /// Its upstream tasks are done; waits for a place below `max_active_tasks`.
+    Scheduled,
     /// May start; waits for a worker.
     Queued,
     /// A worker has it.
@@ -97,6 +99,7 @@ impl TaskState {
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Scheduled => "scheduled",
             Self::Queued => "queued",
             Self::Running => "running",
             Self::UpForRetry => "up_for_retry",
@@ -111,7 +114,7 @@ impl TaskState {
     pub fn is_final(self) -> bool {
         match self {
             Self::Success | Self::Failed | Self::UpstreamFailed | Self::Skipped => true,
-            Self::None | Self::Queued | Self::Running | Self::UpForRetry => false,
+            Self::None | Self::Scheduled | Self::Queued | Self::Running | Self::UpForRetry => false,
         }
     }
 }
@@ -161,6 +164,7 @@ mod tests {
     fn names_are_what_json_says() {
         for it in [
             TaskState::None,
+            TaskState::Scheduled,
             TaskState::Queued,
             TaskState::Running,
             TaskState::UpForRetry,

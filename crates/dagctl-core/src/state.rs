@@ -33,6 +33,8 @@ pub enum RunState {
 pub enum TaskState {
     /// Waits for its upstream tasks.
     None,
+    /// Its upstream tasks are done; waits for a place below `max_active_tasks`.
+    Scheduled,
     /// May start; waits for a worker.
     Queued,
     /// A worker has it.
@@ -130,8 +132,9 @@ impl RunState {
 
 impl TaskState {
     /// Every state of a task instance.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::None,
+        Self::Scheduled,
         Self::Queued,
         Self::Running,
         Self::UpForRetry,
@@ -145,6 +148,7 @@ impl TaskState {
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Scheduled => "scheduled",
             Self::Queued => "queued",
             Self::Running => "running",
             Self::UpForRetry => "up_for_retry",
@@ -164,7 +168,7 @@ impl TaskState {
     pub fn is_final(self) -> bool {
         match self {
             Self::Success | Self::Failed | Self::UpstreamFailed | Self::Skipped => true,
-            Self::None | Self::Queued | Self::Running | Self::UpForRetry => false,
+            Self::None | Self::Scheduled | Self::Queued | Self::Running | Self::UpForRetry => false,
         }
     }
 }

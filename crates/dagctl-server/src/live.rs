@@ -84,6 +84,7 @@ async fn tell(
 ) {
     let mut news = first;
     let mut checked = Instant::now();
+    let mut cost = Duration::ZERO;
     loop {
         for event in news.events {
             if sender.send_timeout(Ok(event), PATIENCE).await.is_err() {
@@ -96,13 +97,15 @@ async fn tell(
             let _ = sender.send_timeout(Ok(end), PATIENCE).await;
             return;
         }
-        sleep(source.period()).await;
+        // A look at ten thousand tasks takes its time: watching must not cost more than what is watched.
+        sleep(source.period().max(8 * cost)).await;
         if checked.elapsed() > RECHECK {
             if !caller.is_still_welcome(app).await {
                 return;
             }
             checked = Instant::now();
         }
+        let looked = Instant::now();
         news = match source.look().await {
             Ok(news) => news,
             // The database is away: the stream waits, as its reader would.
@@ -112,5 +115,6 @@ async fn tell(
             },
             Err(_) => return,
         };
+        cost = looked.elapsed();
     }
 }

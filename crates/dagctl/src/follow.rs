@@ -133,6 +133,7 @@ impl Follower<'_> {
     fn describe(&self, task: &Task) -> String {
         let (tone, word) = match task.state {
             TaskState::None => (Tone::Quiet, "waiting"),
+            TaskState::Scheduled => (Tone::Quiet, "scheduled"),
             TaskState::Queued => (Tone::Quiet, "queued"),
             TaskState::Running => (Tone::Busy, "running"),
             TaskState::UpForRetry => (Tone::Busy, "up_for_retry"),
@@ -169,6 +170,7 @@ impl Follower<'_> {
                 }
             }
             TaskState::None
+            | TaskState::Scheduled
             | TaskState::Queued
             | TaskState::Running
             | TaskState::UpstreamFailed => {}

@@ -44,6 +44,7 @@ pub(crate) fn run_state(state: RunState) -> state::RunState {
 pub(crate) fn task_state(state: TaskState) -> state::TaskState {
     match state {
         TaskState::None => state::TaskState::None,
+        TaskState::Scheduled => state::TaskState::Scheduled,
         TaskState::Queued => state::TaskState::Queued,
         TaskState::Running => state::TaskState::Running,
         TaskState::UpForRetry => state::TaskState::UpForRetry,

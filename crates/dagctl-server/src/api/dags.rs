@@ -122,7 +122,7 @@ async fn detail(app: &App, row: DagRow) -> Answer<DagDetail> {
         let dag = app.engine().dag(version).await.map_err(Failure::internal)?;
         let operators: Vec<String> = app
             .store()
-            .version_tasks(version)
+            .version_tasks(version, i64::MAX)
             .await?
             .into_iter()
             .map(|it| it.operator)
@@ -130,11 +130,7 @@ async fn detail(app: &App, row: DagRow) -> Answer<DagDetail> {
         doc_md.clone_from(&dag.spec.doc_md);
         params = convert::params(&dag.spec.params);
         tasks = convert::dag_tasks(&dag, &operators);
-        git_commit = app
-            .store()
-            .version_source(version)
-            .await?
-            .and_then(|it| it.git_commit);
+        git_commit = app.store().version_commit(version).await?;
     }
     Ok(DagDetail {
         dag: convert::dag(row, last_runs, now()),

@@ -7,6 +7,7 @@ use axum::response::sse::Event;
 use dagctl_api::runs::{Run, RunEvent};
 use dagctl_api::tasks::Task;
 use dagctl_core::ids::DagRunId;
+use dagctl_store::views::tasks::TaskFilter;
 
 use super::convert;
 use crate::App;
@@ -43,7 +44,11 @@ impl Source for RunEvents {
             .await?
             .ok_or_else(|| Failure::not_found("this run is gone"))?;
         let is_last = row.state.is_final();
-        let tasks = self.app.store().task_rows(self.run).await?;
+        let tasks = self
+            .app
+            .store()
+            .task_rows(self.run, &TaskFilter::default())
+            .await?;
         let now = now();
         let mut events = vec![];
         for row in tasks {

@@ -53,7 +53,7 @@ async fn list(
     let rows = app
         .store()
         .run_rows(&RunFilter {
-            dag_key: Some(dag.dag_key),
+            dag_key: dag.dag_key,
             state: None,
             before,
             limit: limit + 1,

@@ -8,7 +8,7 @@ use axum::routing::get;
 use dagctl_api::tasks::{Attempts, LogQuery, Task};
 use dagctl_core::ids::{AttemptKey, AttemptNo, MapIndex, TaskIndex, TaskInstanceKey};
 use dagctl_store::views::runs::RunRow;
-use dagctl_store::views::tasks::TaskRow;
+use dagctl_store::views::tasks::{TaskFilter, TaskRow};
 
 use super::{Ask, convert, find_run};
 use crate::App;
@@ -40,7 +40,10 @@ async fn list(
     Path((dag_id, run_id)): Path<(String, String)>,
 ) -> Answer<Json<Vec<Task>>> {
     let run = find_run(&app, &dag_id, &run_id).await?;
-    let rows = app.store().task_rows(run.dag_run_id).await?;
+    let rows = app
+        .store()
+        .task_rows(run.dag_run_id, &TaskFilter::default())
+        .await?;
     let now = now();
     Ok(Json(
         rows.into_iter().map(|it| convert::task(it, now)).collect(),
@@ -99,12 +102,16 @@ pub(crate) async fn find_task(
 ) -> Answer<(RunRow, TaskRow)> {
     let run = find_run(app, dag_id, run_id).await?;
     let map_index = map_index.unwrap_or(MapIndex::UNMAPPED.get());
+    let filter = TaskFilter {
+        task_id: Some(task_id.to_owned()),
+        ..TaskFilter::default()
+    };
     let task = app
         .store()
-        .task_rows(run.dag_run_id)
+        .task_rows(run.dag_run_id, &filter)
         .await?
         .into_iter()
-        .find(|it| it.task_id == task_id && it.map_index == map_index)
+        .find(|it| it.map_index == map_index)
         .ok_or_else(|| {
             Failure::not_found(format!("run `{}` has no task `{task_id}`", run.run_id)).hint(
                 format!(

@@ -41,6 +41,7 @@ impl From<TaskState> for Badge {
     fn from(state: TaskState) -> Self {
         let label = match state {
             TaskState::None => "waiting",
+            TaskState::Scheduled => "scheduled",
             TaskState::Queued => "queued",
             TaskState::Running => "running",
             TaskState::UpForRetry => "up for retry",

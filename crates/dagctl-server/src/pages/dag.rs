@@ -4,10 +4,10 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use axum::routing::get;
-use dagctl_core::ids::DagRunId;
+use dagctl_core::ids::{DagKey, DagRunId};
 use dagctl_core::state::RunState;
 use dagctl_store::views::dags::{DagRow, DagTaskRow};
-use dagctl_store::views::runs::{RunFilter, RunKind, RunRow};
+use dagctl_store::views::runs::{RunBar, RunFilter, RunKind, RunRow};
 use serde::Deserialize;
 
 use super::badge::Badge;
@@ -23,6 +23,10 @@ use crate::routes::Routes;
 
 /// Runs on one page.
 const PAGE: usize = 25;
+/// Runs as bars.
+const BARS: usize = 14;
+/// Tasks on one page. Ten thousand rows take a browser seconds, and nobody reads them.
+const MOST_TASKS: i64 = 500;
 
 pub(super) fn routes() -> Routes {
     Routes::default().route("/dags/{dag_id}", get(show))
@@ -92,6 +96,23 @@ pub(super) fn kind_word(kind: RunKind) -> &'static str {
     }
 }
 
+async fn last_runs(app: &App, dag: DagKey) -> Answer<Vec<RunBar>> {
+    let count = i64::try_from(BARS).unwrap_or(i64::MAX);
+    let mut last = app.store().last_runs(&[dag], count).await?;
+    Ok(last.remove(&dag).unwrap_or_default())
+}
+
+/// The first tasks of a DAG, and what its author says about it.
+async fn definition(app: &App, dag: &DagRow) -> Answer<(Vec<DagTaskRow>, Option<String>)> {
+    let Some(version) = dag.version else {
+        return Ok((vec![], None));
+    };
+    let tasks = app.store().version_tasks(version, MOST_TASKS).await?;
+    // A page without its text is better than none.
+    let text = app.engine().dag(version).await.ok();
+    Ok((tasks, text.and_then(|it| it.spec.doc_md.clone())))
+}
+
 async fn show(
     State(app): State<App>,
     viewer: Viewer,
@@ -104,36 +125,29 @@ async fn show(
         .await?
         .ok_or_else(|| Failure::unknown_dag(&dag_id))?;
     let clock = Clock::new(&dag.timezone);
-    let mut rows = app
-        .store()
-        .run_rows(&RunFilter {
-            dag_key: Some(dag.dag_key),
-            state: RunState::from_name(&query.state),
-            before: query.before.parse().ok().map(DagRunId),
-            limit: i64::try_from(PAGE).unwrap_or(i64::MAX) + 1,
-        })
-        .await?;
+    let filter = RunFilter {
+        dag_key: dag.dag_key,
+        state: RunState::from_name(&query.state),
+        before: query.before.parse().ok().map(DagRunId),
+        limit: i64::try_from(PAGE).unwrap_or(i64::MAX) + 1,
+    };
+    let (mut rows, (tasks, doc), chrome) = tokio::try_join!(
+        async { Ok::<_, Failure>(app.store().run_rows(&filter).await?) },
+        definition(&app, &dag),
+        Chrome::new(&app, &viewer, "dags")
+    )?;
     let has_more = rows.len() > PAGE;
     rows.truncate(PAGE);
     let older = rows
         .last()
         .filter(|_| has_more)
         .map(|it| it.dag_run_id.to_string());
-    let mut last = app.store().last_runs(&[dag.dag_key], 14).await?;
-    let last = last.remove(&dag.dag_key).unwrap_or_default();
-    let (mut tasks, mut doc) = (vec![], None);
-    if let Some(version) = dag.version {
-        tasks = app.store().version_tasks(version).await?;
-        // A page without its text is better than none.
-        doc = app
-            .engine()
-            .dag(version)
-            .await
-            .ok()
-            .and_then(|it| it.spec.doc_md.clone());
-    }
+    let last = match query.state.is_empty() && query.before.is_empty() {
+        true => rows.iter().take(BARS).map(RunRow::bar).collect(),
+        false => last_runs(&app, dag.dag_key).await?,
+    };
     page(&DagPage {
-        chrome: Chrome::new(&app, &viewer, "dags").await?,
+        chrome,
         path: links::dag(&dag.dag_id),
         bars: Bars::new(&dag.dag_id, &last, &clock),
         next_due: dag

@@ -194,10 +194,14 @@ async fn list(
     viewer: Viewer,
     Query(query): Query<ListQuery>,
 ) -> Answer<Html<String>> {
-    let rows = rows(&app, &viewer, &query).await?;
+    let (rows, tags, chrome) = tokio::try_join!(
+        rows(&app, &viewer, &query),
+        async { Ok::<_, Failure>(app.store().tags().await?) },
+        Chrome::new(&app, &viewer, "dags")
+    )?;
     page(&DagsPage {
-        chrome: Chrome::new(&app, &viewer, "dags").await?,
-        tags: app.store().tags().await?,
+        chrome,
+        tags,
         live: format!(
             "/live?q={}&tag={}&state={}&after={}",
             links::segment(&query.q),

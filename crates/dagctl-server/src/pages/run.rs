@@ -1,9 +1,11 @@
 //! A run: what failed, and where each task stands.
 
+mod tasks;
+
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::sse::Event;
 use axum::response::{Html, Redirect, Response};
 use axum::routing::{get, post};
@@ -13,6 +15,7 @@ use dagctl_store::views::runs::RunRow;
 use dagctl_store::views::tasks::TaskRow;
 use jiff::Timestamp;
 
+use self::tasks::{Part, Tasks, TasksQuery};
 use super::badge::Badge;
 use super::chrome::Chrome;
 use super::dag::kind_word;
@@ -41,7 +44,7 @@ struct RunPage {
     dag_id: String,
     dag_path: String,
     run_id: String,
-    path: String,
+    live: String,
     is_final: bool,
     body: RunBody,
 }
@@ -73,8 +76,13 @@ struct RunBody {
     token: String,
     errors: Vec<TaskError>,
     more_errors: usize,
-    settled: usize,
+    settled: i64,
+    total: i64,
+    /// The states of a large run, with how many tasks are in each.
+    parts: Vec<Part>,
     tasks: Vec<TaskLine>,
+    state: String,
+    next: Option<String>,
 }
 
 struct TaskError {
@@ -104,9 +112,6 @@ struct Span {
     from: String,
     length: String,
 }
-
-/// Errors that are shown open at the top.
-const OPEN_ERRORS: usize = 3;
 
 /// The time between the run's first moment and its last, or now.
 struct Timeline {
@@ -142,19 +147,13 @@ impl Timeline {
     }
 }
 
-async fn body(app: &App, caller: &Caller, run: RunRow) -> Answer<RunBody> {
-    let tasks = app.store().task_rows(run.dag_run_id).await?;
+async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> Answer<RunBody> {
+    let tasks = Tasks::read(app, run.dag_run_id, query).await?;
     let clock = Clock::new(&run.timezone);
     let timeline = Timeline::new(&run, clock.now);
-    let failed: Vec<&TaskRow> = tasks
+    let errors: Vec<TaskError> = tasks
+        .failed
         .iter()
-        .filter(|it| {
-            it.error.is_some() && matches!(it.state, TaskState::Failed | TaskState::UpForRetry)
-        })
-        .collect();
-    let errors = failed
-        .iter()
-        .take(OPEN_ERRORS)
         .map(|it| TaskError {
             task_id: full_name(it),
             path: links::task(&run.dag_id, &run.run_id, &it.task_id, it.map_index),
@@ -163,8 +162,6 @@ async fn body(app: &App, caller: &Caller, run: RunRow) -> Answer<RunBody> {
             message: visible(it.error.as_deref().unwrap_or_default()),
         })
         .collect();
-    let more_errors = failed.len().saturating_sub(OPEN_ERRORS);
-    let settled = tasks.iter().filter(|it| it.state.is_final()).count();
     let is_final = run.state.is_final();
     Ok(RunBody {
         path: links::run(&run.dag_id, &run.run_id),
@@ -197,10 +194,15 @@ async fn body(app: &App, caller: &Caller, run: RunRow) -> Answer<RunBody> {
         is_final,
         may_change: caller.is_operator(),
         token: caller.form_token(),
+        more_errors: tasks.more_failed(),
         errors,
-        more_errors,
-        settled,
+        settled: tasks.count(TaskState::is_final),
+        total: tasks.count(|_| true),
+        parts: tasks.parts(query),
+        state: links::segment(&query.state),
+        next: tasks.next,
         tasks: tasks
+            .shown
             .iter()
             .map(|it| line(it, &run.dag_id, &run.run_id, &clock, &timeline))
             .collect(),
@@ -256,15 +258,24 @@ async fn show(
     State(app): State<App>,
     viewer: Viewer,
     Path((dag_id, run_id)): Path<(String, String)>,
+    Query(query): Query<TasksQuery>,
 ) -> Answer<Html<String>> {
     let run = find_run(&app, &dag_id, &run_id).await?;
-    let body = body(&app, &viewer, run).await?;
+    let (body, chrome) = tokio::try_join!(
+        body(&app, &viewer, run, &query),
+        Chrome::new(&app, &viewer, "dags")
+    )?;
     page(&RunPage {
-        chrome: Chrome::new(&app, &viewer, "dags").await?,
+        chrome,
         dag_id: body.dag_id.clone(),
         dag_path: body.dag_path.clone(),
         run_id: body.run_id.clone(),
-        path: body.path.clone(),
+        live: format!(
+            "{}/live?state={}&after={}",
+            body.path,
+            links::segment(&query.state),
+            links::segment(&query.after)
+        ),
         is_final: body.is_final,
         body,
     })
@@ -274,6 +285,7 @@ struct LiveRun {
     app: App,
     caller: Caller,
     run: DagRunId,
+    query: TasksQuery,
     told: String,
 }
 
@@ -286,7 +298,7 @@ impl Source for LiveRun {
             .await?
             .ok_or_else(|| Failure::not_found("this run is gone"))?;
         let is_last = run.state.is_final();
-        let html = body(&self.app, &self.caller, run)
+        let html = body(&self.app, &self.caller, run, &self.query)
             .await?
             .render()
             .map_err(Failure::internal)?;
@@ -307,12 +319,14 @@ async fn live_run(
     State(app): State<App>,
     viewer: Viewer,
     Path((dag_id, run_id)): Path<(String, String)>,
+    Query(query): Query<TasksQuery>,
 ) -> Answer<Response> {
     let run = find_run(&app, &dag_id, &run_id).await?;
     let source = LiveRun {
         app: app.clone(),
         caller: viewer.0.clone(),
         run: run.dag_run_id,
+        query,
         told: String::new(),
     };
     live::stream(&app, &viewer, source).await

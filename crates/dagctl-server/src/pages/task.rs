@@ -139,13 +139,18 @@ async fn show(
     let (run, task) = find_task(&app, (&dag_id, &run_id, &task_id), query.map_index).await?;
     let clock = Clock::new(&run.timezone);
     let key = instance_key(&run, &task);
-    let attempts = app.store().attempt_rows(key).await?;
     let shown = query.attempt.unwrap_or(task.attempt);
     let attempt_key = AttemptKey {
         instance: key,
         attempt: AttemptNo(shown),
     };
-    let rows = app.store().log_lines(attempt_key, 0, MOST_LINES).await?;
+    let store = app.store();
+    let (attempts, rows, outputs, chrome) = tokio::try_join!(
+        async { Ok::<_, Failure>(store.attempt_rows(key).await?) },
+        async { Ok::<_, Failure>(store.log_lines(attempt_key, 0, MOST_LINES).await?) },
+        async { Ok::<_, Failure>(store.output_of(key).await?) },
+        Chrome::new(&app, &viewer, "dags")
+    )?;
     let next_line = rows.last().map_or(0, |it| it.line + 1);
     let zone = TimeZone::get(&run.timezone).unwrap_or(TimeZone::UTC);
     let error = attempts
@@ -162,14 +167,11 @@ async fn show(
         && !attempts
             .iter()
             .any(|it| it.attempt == shown && is_ended(it));
-    let outputs = app
-        .store()
-        .output_of(key)
-        .await?
+    let outputs = outputs
         .map(|it| serde_json::to_string_pretty(&it).map_err(Failure::internal))
         .transpose()?;
     page(&TaskPage {
-        chrome: Chrome::new(&app, &viewer, "dags").await?,
+        chrome,
         dag_path: links::dag(&run.dag_id),
         run_path: links::run(&run.dag_id, &run.run_id),
         path: links::task(&run.dag_id, &run.run_id, &task.task_id, -1),

@@ -47,6 +47,56 @@ async fn a_failed_run_opens_with_its_error() {
     assert!(task.contains("&#34;rows&#34;: 7"));
 }
 
+/// A run with 1,200 tasks of which one failed, far down.
+const WIDE_RUN: &str = "
+    insert into dag_version overriding system value
+    select (jsonb_populate_record(v, '{\"dag_version_id\": 2, \"hash\": \"\\\\x02\", \"task_count\": 1200}')).*
+    from dag_version v;
+    insert into dag_task select (jsonb_populate_record(k, jsonb_build_object(
+        'dag_version_id', 2, 'task_index', n, 'task_id', 'task_' || n, 'indegree', 0))).*
+    from dag_task k, generate_series(0, 1199) n where k.task_index = 0;
+    insert into dag_run (dag_run_id, dag_key, dag_version_id, run_id, run_type, state, logical_at, interval_start,
+        interval_end, started_at, finished_at)
+    select dag_run_id + 100, 1, 2, 'wide', 'm', 'f', now(), now(), now(), now(), now() from dag_run where state = 'r';
+    insert into run_key select 1, run_id, 'm', logical_at, dag_run_id from dag_run where run_id = 'wide';
+    insert into task_instance (dag_run_id, task_index, state, attempt, pending)
+    select dag_run_id, n, case n when 1100 then 'f'::\"char\" else 's' end, 1, 0
+    from dag_run, generate_series(0, 1199) n where run_id = 'wide';
+    insert into attempt (dag_run_id, task_index, map_index, attempt, state, reason, message)
+    select dag_run_id, 1100, -1, 1, 'f', 'exit_code', 'out of paper' from dag_run where run_id = 'wide'";
+
+#[tokio::test]
+async fn a_run_of_many_tasks_is_shown_by_state_and_page_by_page() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    app.sql(WIDE_RUN).await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    let rows = |text: &str| text.matches(" data-task=").count();
+    let run = kim.get("/dags/orders/runs/wide").await.text;
+    assert_eq!(rows(&run), 500);
+    assert!(run.contains("out of paper"), "errors stand on every page");
+    assert!(run.contains("1200 of 1200 settled"));
+    assert!(run.contains(r#"?state=failed">failed <span class="fine">1</span>"#));
+    assert!(
+        run.contains(r#"href="/dags/orders/runs/wide?state=&amp;after=499.-1""#),
+        "{run}"
+    );
+    let last = kim
+        .get("/dags/orders/runs/wide?state=&after=999.-1")
+        .await
+        .text;
+    assert_eq!(rows(&last), 200);
+    assert!(!last.contains("More tasks"));
+    let failed = kim.get("/dags/orders/runs/wide?state=failed").await.text;
+    assert_eq!(rows(&failed), 1);
+    assert!(failed.contains(r#"data-task="task_1100""#));
+    let task = kim.get("/dags/orders/runs/wide/tasks/task_1100").await.text;
+    assert!(task.contains("out of paper"));
+    // A run that fits on one page needs no way through it.
+    let small = kim.get("/dags/orders/runs/failed%2Brun").await.text;
+    assert!(!small.contains("run-parts"));
+}
+
 #[tokio::test]
 async fn text_from_elsewhere_is_never_markup() {
     let app = TestApp::new().await;

@@ -152,22 +152,15 @@ impl Store {
         Ok(runs)
     }
 
-    /// The tasks of a version, upstream first.
+    /// The first `limit` tasks of a version, upstream first.
     pub async fn version_tasks(
         &self,
         version: DagVersionId,
+        limit: i64,
     ) -> Result<Vec<DagTaskRow>, StoreError> {
-        let rows = sqlx::query!(
-            r#"select t.task_index, t.task_id, t.operator, p.name as pool,
-                 array(select e.parent from dag_edge e
-                     where e.dag_version_id = t.dag_version_id and e.child = t.task_index
-                     order by e.parent) as "upstream!"
-             from dag_task t join pool p using (pool_key)
-             where t.dag_version_id = $1 order by t.task_index"#,
-            version.get()
-        )
-        .fetch_all(self.pool())
-        .await?;
+        let rows = sqlx::query_file!("src/views/version_tasks.sql", version.get(), limit)
+            .fetch_all(self.pool())
+            .await?;
         Ok(rows
             .into_iter()
             .map(|row| DagTaskRow {
@@ -178,6 +171,20 @@ impl Store {
                 upstream: row.upstream,
             })
             .collect())
+    }
+
+    /// The commit of a version's text, where known.
+    pub async fn version_commit(
+        &self,
+        version: DagVersionId,
+    ) -> Result<Option<String>, StoreError> {
+        let commit = sqlx::query_scalar!(
+            "select git_commit from dag_version where dag_version_id = $1",
+            version.get()
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(commit.flatten())
     }
 
     /// The source of a version.

@@ -38,14 +38,8 @@ impl Store {
         from: i64,
         limit: i64,
     ) -> Result<Vec<LogLineRow>, StoreError> {
-        let rows = sqlx::query!(
-            "select first_line, lines from (
-                 select first_line, lines, sum(line_count) over (order by first_line) - line_count as before
-                 from log_chunk
-                 where dag_run_id = $1 and task_index = $2 and map_index = $3 and attempt = $4
-                     and first_line + line_count > $5::bigint
-             ) chunk
-             where before < $6 order by first_line",
+        let rows = sqlx::query_file!(
+            "src/views/log_lines.sql",
             key.instance.dag_run_id.get(),
             key.instance.task_index.get(),
             key.instance.map_index.get(),

@@ -69,6 +69,17 @@ pub struct RunRow {
 }
 
 impl RunRow {
+    /// The same run as a bar.
+    pub fn bar(&self) -> RunBar {
+        RunBar {
+            run_id: self.run_id.clone(),
+            state: self.state,
+            queued_at: self.queued_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+        }
+    }
+
     /// Why it failed, where that was somebody's wish.
     pub fn reason(&self) -> Option<String> {
         let is_cancelled = self.state == RunState::Failed && self.cancel_requested_at.is_some();
@@ -101,11 +112,11 @@ impl RunKind {
     }
 }
 
-/// Which runs a list shows.
+/// Which runs of a DAG a list shows.
 #[derive(Debug, Clone)]
 pub struct RunFilter {
-    /// Their DAG; all of them where it is not set.
-    pub dag_key: Option<DagKey>,
+    /// Their DAG.
+    pub dag_key: DagKey,
     /// Their state.
     pub state: Option<RunState>,
     /// Made before this one.
@@ -115,14 +126,13 @@ pub struct RunFilter {
 }
 
 impl Store {
-    /// Runs, newest first.
+    /// Runs of a DAG, newest first.
     pub async fn run_rows(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
         sqlx::query_file!(
             "src/views/run_rows.sql",
-            None::<i64>,
-            filter.dag_key.map(|it| it.get()),
+            filter.dag_key.get(),
             filter.state.map(|it| it.letter() as i8),
-            filter.before.map(|it| it.get()),
+            filter.before.map_or(i64::MAX, |it| it.get()),
             filter.limit
         )
         .fetch_all(self.pool())
@@ -134,18 +144,11 @@ impl Store {
 
     /// The run of a key.
     pub async fn run_row(&self, run: DagRunId) -> Result<Option<RunRow>, StoreError> {
-        sqlx::query_file!(
-            "src/views/run_rows.sql",
-            Some(run.get()),
-            None::<i32>,
-            None::<i8>,
-            None::<i64>,
-            1
-        )
-        .fetch_optional(self.pool())
-        .await?
-        .map(|row| run_row!(row))
-        .transpose()
+        sqlx::query_file!("src/views/run_row.sql", run.get())
+            .fetch_optional(self.pool())
+            .await?
+            .map(|row| run_row!(row))
+            .transpose()
     }
 
     /// The run of a name in a DAG; `latest` is the newest, unless a run has that very name.
@@ -154,29 +157,11 @@ impl Store {
         dag_id: &str,
         run_id: &str,
     ) -> Result<Option<RunRow>, StoreError> {
-        let named = sqlx::query_scalar!(
-            "select k.dag_run_id from run_key k join dag d using (dag_key) where d.dag_id = $1 and k.run_id = $2",
-            dag_id,
-            run_id
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        let key = match named {
-            None if run_id == "latest" => {
-                sqlx::query_scalar!(
-                "select r.dag_run_id from dag_run r join dag d using (dag_key) where d.dag_id = $1
-                     order by r.dag_run_id desc limit 1",
-                dag_id
-            )
-                .fetch_optional(self.pool())
-                .await?
-            }
-            named => named,
-        };
-        match key {
-            Some(key) => self.run_row(DagRunId(key)).await,
-            None => Ok(None),
-        }
+        sqlx::query_file!("src/views/run_called.sql", dag_id, run_id)
+            .fetch_optional(self.pool())
+            .await?
+            .map(|row| run_row!(row))
+            .transpose()
     }
 }
 

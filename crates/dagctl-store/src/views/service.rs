@@ -170,8 +170,9 @@ impl Store {
             r#"select w.worker_id, w.name, w.version, w.slots, w.started_at, w.lease_until,
                  w.lost_at is not null as "is_lost!", w.stopped_at is not null as "is_stopped!",
                  w.lease_until < now() as "is_late!",
-                 (select count(*) from ready where ready.worker_id = w.worker_id) as "running!"
+                 coalesce(y.running, 0) as "running!"
              from worker w
+             left join (select worker_id, count(*) as running from ready group by worker_id) y using (worker_id)
              where w.lease_until > now() - interval '1 day'
              order by w.lost_at is not null or w.stopped_at is not null, w.worker_id desc
              limit 200"#

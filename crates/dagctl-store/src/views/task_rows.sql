@@ -1,41 +1,56 @@
--- The task instances of a run, as people see them: `q`, `r` and `t` stand for queued, running and up for retry.
+-- Task instances of a run after a place, upstream first: of any state, or of some, or those of one name. As people see
+-- them: `q`, `r` and `t` stand for queued, running and up for retry. The run's key goes into every table by itself, so
+-- that each reads the one partition of its week.
+with task as (
+    select
+        t.task_index, t.map_index, k.task_id, k.operator, k.pool_key, t.state as letter, t.attempt, t.reason,
+        t.queued_at, t.started_at, t.finished_at, t.worker_id, y.dag_run_id is not null as is_ready,
+        y.attempt as ready_attempt, y.queued_at as ready_at, y.claimed_at, y.worker_id as claimed_by, m.due_at,
+        case
+            when t.state <> 'n' then t.state
+            when y.worker_id is not null then 'r'::"char"
+            when y.dag_run_id is not null then 'q'::"char"
+            when m.dag_run_id is not null then 't'::"char"
+            else 'n'::"char"
+        end as state
+    from task_instance t
+    join dag_task k on k.task_index = t.task_index
+        and k.dag_version_id = (select dag_version_id from dag_run where dag_run_id = $1)
+    left join ready y on y.dag_run_id = $1 and y.task_index = t.task_index and y.map_index = t.map_index
+    left join timer m on m.dag_run_id = $1 and m.task_index = t.task_index and m.map_index = t.map_index
+    where t.dag_run_id = $1 and (t.task_index, t.map_index) > ($2::int, $3::int)
+), page as (
+    select * from task
+    where ($4::"char"[] is null or state = any ($4)) and ($5::text is null or task_id = $5)
+    order by task_index, map_index
+    limit $6
+)
 select
-    t.task_index, t.map_index, k.task_id, k.operator, p.name as pool,
+    t.task_index, t.map_index, t.task_id, t.operator, p.name as pool, t.state as "state!",
+    coalesce(t.ready_attempt, greatest(t.attempt, a.attempt)) as "attempt!",
+    coalesce(t.ready_at, t.queued_at) as "queued_at?",
     case
-        when t.state <> 'n' then t.state
-        when y.worker_id is not null then 'r'::"char"
-        when y.dag_run_id is not null then 'q'::"char"
-        when m.dag_run_id is not null then 't'::"char"
-        else 'n'::"char"
-    end as "state!",
-    coalesce(y.attempt, greatest(t.attempt, a.attempt)) as "attempt!",
-    coalesce(y.queued_at, t.queued_at) as "queued_at?",
-    case
-        when y.dag_run_id is not null then y.claimed_at
-        when t.state = 'n' then a.started_at
+        when t.is_ready then t.claimed_at
+        when t.letter = 'n' then a.started_at
         else t.started_at
     end as "started_at?",
-    case when t.state = 'n' then null else t.finished_at end as "finished_at?",
-    m.due_at as "retry_at?",
+    case when t.letter = 'n' then null else t.finished_at end as "finished_at?",
+    t.due_at as "retry_at?",
     -- Once a new attempt is queued or runs, the reason is the one before's, and says so.
     case
-        when y.dag_run_id is null then coalesce(t.reason, a.reason)
+        when not t.is_ready then coalesce(t.reason, a.reason)
         when a.reason is not null then format('attempt %s: %s', a.attempt, a.reason)
     end as "reason?",
-    case when t.state in ('n', 'f') then a.message end as "error?",
+    case when t.letter in ('n', 'f') then a.message end as "error?",
     w.name as "worker?"
-from task_instance t
-join dag_run r on r.dag_run_id = t.dag_run_id
-join dag_task k on k.dag_version_id = r.dag_version_id and k.task_index = t.task_index
-join pool p on p.pool_key = k.pool_key
-left join ready y on (y.dag_run_id, y.task_index, y.map_index) = (t.dag_run_id, t.task_index, t.map_index)
-left join timer m on (m.dag_run_id, m.task_index, m.map_index) = (t.dag_run_id, t.task_index, t.map_index)
-left join lateral (
-    select attempt, reason, message, started_at, worker_id from attempt
-    where (attempt.dag_run_id, attempt.task_index, attempt.map_index) = (t.dag_run_id, t.task_index, t.map_index)
-    order by attempt desc
-    limit 1
-) a on true
-left join worker w on w.worker_id = coalesce(y.worker_id, t.worker_id, a.worker_id)
-where t.dag_run_id = $1
+from page t
+join pool p using (pool_key)
+left join (
+    select distinct on (task_index, map_index)
+        task_index, map_index, attempt, reason, message, started_at, worker_id
+    from attempt
+    where dag_run_id = $1
+    order by task_index, map_index, attempt desc
+) a on (a.task_index, a.map_index) = (t.task_index, t.map_index)
+left join worker w on w.worker_id = coalesce(t.claimed_by, t.worker_id, a.worker_id)
 order by t.task_index, t.map_index

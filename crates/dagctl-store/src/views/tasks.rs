@@ -96,40 +96,95 @@ impl AttemptState {
     }
 }
 
-fn task_state(letter: char) -> Option<TaskState> {
-    match letter {
-        'n' => Some(TaskState::None),
-        'q' => Some(TaskState::Queued),
-        'r' => Some(TaskState::Running),
-        't' => Some(TaskState::UpForRetry),
-        settled => Verdict::from_letter(settled).map(TaskState::from),
+/// The letters of the statements: those of the table, and what `ready` and `timer` add to them.
+fn seen_letter(state: TaskState) -> char {
+    match state {
+        TaskState::None => 'n',
+        TaskState::Scheduled => 'd',
+        TaskState::Queued => 'q',
+        TaskState::Running => 'r',
+        TaskState::UpForRetry => 't',
+        TaskState::Success => Verdict::Success.letter(),
+        TaskState::Failed => Verdict::Failed.letter(),
+        TaskState::UpstreamFailed => Verdict::UpstreamFailed.letter(),
+        TaskState::Skipped => Verdict::Skipped.letter(),
     }
 }
 
+fn task_state(letter: char) -> Option<TaskState> {
+    TaskState::ALL
+        .into_iter()
+        .find(|it| seen_letter(*it) == letter)
+}
+
+/// Which task instances of a run a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Their states; any where there is none.
+    pub states: Vec<TaskState>,
+    /// Their name.
+    pub task_id: Option<String>,
+    /// Those that come after this place and mapped instance.
+    pub after: Option<(i32, i32)>,
+    /// How many at most.
+    pub limit: Option<i64>,
+}
+
 impl Store {
-    /// The task instances of a run, upstream first.
-    pub async fn task_rows(&self, run: DagRunId) -> Result<Vec<TaskRow>, StoreError> {
-        sqlx::query_file!("src/views/task_rows.sql", run.get())
+    /// Task instances of a run, upstream first.
+    pub async fn task_rows(
+        &self,
+        run: DagRunId,
+        filter: &TaskFilter,
+    ) -> Result<Vec<TaskRow>, StoreError> {
+        let states: Vec<i8> = filter
+            .states
+            .iter()
+            .map(|it| seen_letter(*it) as i8)
+            .collect();
+        let (after_task, after_mapped) = filter.after.unwrap_or((-1, -1));
+        sqlx::query_file!(
+            "src/views/task_rows.sql",
+            run.get(),
+            after_task,
+            after_mapped,
+            (!states.is_empty()).then_some(states) as _,
+            filter.task_id,
+            filter.limit.unwrap_or(i64::MAX)
+        )
+        .fetch_all(self.pool())
+        .await?
+        .into_iter()
+        .map(|row| {
+            Ok(TaskRow {
+                task_index: row.task_index,
+                map_index: row.map_index,
+                task_id: row.task_id,
+                operator: row.operator,
+                pool: row.pool,
+                state: letter("task_instance", row.state, task_state)?,
+                attempt: row.attempt,
+                queued_at: row.queued_at.map(|it| it.to_jiff()),
+                started_at: row.started_at.map(|it| it.to_jiff()),
+                finished_at: row.finished_at.map(|it| it.to_jiff()),
+                retry_at: row.retry_at.map(|it| it.to_jiff()),
+                reason: row.reason,
+                error: row.error,
+                worker: row.worker,
+            })
+        })
+        .collect()
+    }
+
+    /// How many task instances of a run stand where.
+    pub async fn task_counts(&self, run: DagRunId) -> Result<Vec<(TaskState, i64)>, StoreError> {
+        sqlx::query_file!("src/views/task_counts.sql", run.get())
             .fetch_all(self.pool())
             .await?
             .into_iter()
             .map(|row| {
-                Ok(TaskRow {
-                    task_index: row.task_index,
-                    map_index: row.map_index,
-                    task_id: row.task_id,
-                    operator: row.operator,
-                    pool: row.pool,
-                    state: letter("task_instance", row.state, task_state)?,
-                    attempt: row.attempt,
-                    queued_at: row.queued_at.map(|it| it.to_jiff()),
-                    started_at: row.started_at.map(|it| it.to_jiff()),
-                    finished_at: row.finished_at.map(|it| it.to_jiff()),
-                    retry_at: row.retry_at.map(|it| it.to_jiff()),
-                    reason: row.reason,
-                    error: row.error,
-                    worker: row.worker,
-                })
+                let state = letter("task_instance", row.state, task_state)?;
+                Ok((state, row.count))
             })
             .collect()
     }

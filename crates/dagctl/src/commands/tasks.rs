@@ -127,6 +127,7 @@ pub(crate) fn print_instances(tasks: &[Task], output: Format, printer: Printer) 
             let why = match it.state {
                 TaskState::Success | TaskState::Running => "",
                 TaskState::None
+                | TaskState::Scheduled
                 | TaskState::Queued
                 | TaskState::UpForRetry
                 | TaskState::Failed
