@@ -9,6 +9,7 @@ mod counters;
 mod dag_file;
 mod drain;
 mod floors;
+mod history;
 mod place;
 mod process;
 mod report;

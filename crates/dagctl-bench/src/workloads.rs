@@ -17,6 +17,7 @@ mod floors;
 mod http;
 mod idle;
 mod many_runs;
+mod pages;
 mod shell;
 mod summary;
 mod triggers;
@@ -48,6 +49,7 @@ pub fn all() -> &'static [&'static Workload] {
         &triggers::WORKLOAD,
         &idle::WORKLOAD,
         &files::WORKLOAD,
+        &pages::WORKLOAD,
         &summary::WORKLOAD,
         &http::WORKLOAD,
         &shell::WORKLOAD,
