@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::callback::Callback;
 use crate::graph::{self, Cycle};
-use crate::ids::{DagId, PoolName, TaskId, TaskIndex};
+use crate::ids::{DagId, PoolName, QueueName, TaskId, TaskIndex};
 use crate::operator::Operator;
 use crate::params::Param;
 use crate::retry::RetryPolicy;
@@ -93,6 +93,8 @@ pub struct Task {
     pub execution_timeout: Option<Duration>,
     /// The pool whose slots it uses.
     pub pool: PoolName,
+    /// The queue: only workers that serve it take the task.
+    pub queue: QueueName,
     /// The larger, the earlier it is claimed.
     pub priority_weight: i32,
     /// Told of its final failure.

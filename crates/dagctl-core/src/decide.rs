@@ -17,7 +17,6 @@ pub fn decide(dag: &Dag, facts: &RunFacts, jitter: &mut dyn FnMut() -> f64) -> P
         dag,
         facts,
         verdicts: facts.tasks.iter().map(|it| settled(&it.standing)).collect(),
-        free: free_places(dag, facts),
         plan: Plan::default(),
     };
     for (at, task) in facts.tasks.iter().enumerate() {
@@ -36,22 +35,9 @@ fn settled(standing: &Standing) -> Option<Verdict> {
         | Standing::Running
         | Standing::Ended(_)
         | Standing::UpForRetry
-        | Standing::RetryDue
+        | Standing::Parked
         | Standing::LostTooOften => None,
     }
-}
-
-/// Places below `max_active_tasks`: a task that is queued, running or handed back holds one, one that waits for its
-/// next try does not.
-fn free_places(dag: &Dag, facts: &RunFacts) -> usize {
-    let holds = |it: &&TaskFacts| {
-        matches!(
-            it.standing,
-            Standing::Queued | Standing::Running | Standing::Ended(Outcome::HandedBack)
-        )
-    };
-    let limit = usize::try_from(dag.spec.max_active_tasks).unwrap_or(usize::MAX);
-    limit.saturating_sub(facts.tasks.iter().filter(holds).count())
 }
 
 struct Look<'a> {
@@ -59,7 +45,6 @@ struct Look<'a> {
     facts: &'a RunFacts,
     /// As the plan leaves them.
     verdicts: Vec<Option<Verdict>>,
-    free: usize,
     plan: Plan,
 }
 
@@ -82,8 +67,10 @@ impl Look<'_> {
                     format!("its worker vanished {MAX_LOST} times while it held this task");
                 self.fail(index, Failure::new(FailureKind::LostWorker, message));
             }
-            Standing::RetryDue if self.facts.cancelled_by.is_none() => self.queue(index),
-            Standing::Queued | Standing::UpForRetry | Standing::RetryDue => {
+            Standing::Parked if self.facts.cancelled_by.is_some() && facts.attempt == 0 => {
+                self.settle(index, Verdict::Skipped, Why::Reason("cancelled"));
+            }
+            Standing::Queued | Standing::UpForRetry | Standing::Parked => {
                 if let Some(by) = &self.facts.cancelled_by {
                     self.fail(index, cancelled(by));
                 }
@@ -149,15 +136,11 @@ impl Look<'_> {
         }
     }
 
-    /// Queues a task if the run has a place for it; otherwise the look after the next end of a task does.
     fn queue(&mut self, index: TaskIndex) {
-        if self.free > 0 {
-            self.free -= 1;
-            self.plan.moves.push(Move {
-                task: index,
-                action: Action::Queue,
-            });
-        }
+        self.plan.moves.push(Move {
+            task: index,
+            action: Action::Queue,
+        });
     }
 
     fn fail(&mut self, index: TaskIndex, failure: Failure) {

@@ -118,6 +118,14 @@ name!(
 /// The pool of a task that names none.
 pub const DEFAULT_POOL: &str = "default_pool";
 
+name!(
+    /// A queue's name: which workers a task is for.
+    QueueName
+);
+
+/// The queue of tasks that name none, and of workers that name none.
+pub const DEFAULT_QUEUE: &str = "default";
+
 macro_rules! number {
     ($(#[$doc:meta])* $type:ident($inner:ty)) => {
         $(#[$doc])*

@@ -40,8 +40,8 @@ pub enum Standing {
     Ended(Outcome),
     /// Will be tried again when its timer is due.
     UpForRetry,
-    /// Its timer is due: it may start again.
-    RetryDue,
+    /// May start once its run has a place below `max_active_tasks`.
+    Parked,
     /// Its worker vanished [`MAX_LOST`] times.
     LostTooOften,
     /// Settled.

@@ -48,6 +48,7 @@ pub(crate) const TASK: &[&str] = &[
     "retry_on",
     "execution_timeout",
     "pool",
+    "queue",
     "priority_weight",
     "run_if",
     "on_failure_callback",
@@ -61,7 +62,6 @@ pub(crate) const TASK: &[&str] = &[
 pub(crate) const TASK_NOT_YET: &[&str] = &[
     "pool_slots",
     "weight_rule",
-    "queue",
     "depends_on_past",
     "wait_for_downstream",
     "max_active_tis_per_dag",

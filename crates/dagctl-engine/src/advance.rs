@@ -98,6 +98,9 @@ impl Engine {
         if locked.look_failures > 0 {
             look.recovered(run).await?;
         }
+        if locked.is_wanted {
+            look.decided(run).await?;
+        }
         for (task, it) in &ended {
             let place = usize::try_from(task.get()).context("a task index is never negative")?;
             let facts = locked
@@ -165,9 +168,23 @@ impl Engine {
 
     /// Hints for whoever can go on after a commit.
     pub(crate) async fn follow(&self, led: Led) {
-        let mut queued = led.queued;
-        let ended = !led.ended.is_empty();
-        for dag in led.ended {
+        if led.queued {
+            self.hint_ready();
+        }
+        self.start_queued_runs(led.ended).await;
+        if led.timers {
+            self.tell(Topic::Timer);
+        }
+        if led.notices {
+            self.tell(Topic::Notice);
+        }
+    }
+
+    /// Starts runs that waited for the end of another one, and lets the scheduler see that it ended.
+    pub(crate) async fn start_queued_runs(&self, dags: impl IntoIterator<Item = DagKey>) {
+        let (mut queued, mut ended) = (false, false);
+        for dag in dags {
+            ended = true;
             match self.inner.store.start_queued(dag).await {
                 Ok(started) => queued |= started > 0,
                 Err(error) => {
@@ -176,22 +193,16 @@ impl Engine {
             }
         }
         if ended {
-            self.tell(Topic::Schedule).await;
+            self.tell(Topic::Schedule);
         }
         if queued {
-            self.hint_ready().await;
-        }
-        if led.timers {
-            self.tell(Topic::Timer).await;
-        }
-        if led.notices {
-            self.tell(Topic::Notice).await;
+            self.hint_ready();
         }
     }
 
     /// Tells workers, here and elsewhere, that there are queued tasks.
-    pub(crate) async fn hint_ready(&self) {
-        self.tell(Topic::Ready).await;
+    pub(crate) fn hint_ready(&self) {
+        self.tell(Topic::Ready);
     }
 }
 

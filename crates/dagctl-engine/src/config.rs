@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dagctl_core::connection::Connection;
+use dagctl_core::ids::DEFAULT_QUEUE;
 
 /// How a process of dagctl is set up.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct EngineConfig {
     pub worker_name: String,
     /// Attempts under way at the same time.
     pub slots: u16,
+    /// The queues whose tasks a worker takes.
+    pub queues: Vec<String>,
     /// How long a worker's claims hold without a heartbeat.
     pub lease: Duration,
     /// How often a worker renews its lease.
@@ -58,10 +61,11 @@ impl EngineConfig {
             base_url: None,
             slack_base_url: "https://hooks.slack.com/services/".to_owned(),
             worker_name: "worker".to_owned(),
-            slots: 16,
+            slots: 32,
+            queues: vec![DEFAULT_QUEUE.to_owned()],
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
-            poll: Duration::from_secs(1),
+            poll: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(300),
             is_alone: false,
             secret_key,

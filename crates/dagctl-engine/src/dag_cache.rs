@@ -55,7 +55,8 @@ impl DagCache {
         known.insert(version, dag);
     }
 
-    fn known(&self, version: DagVersionId) -> Option<Arc<Dag>> {
+    /// The DAG of a version that was parsed before.
+    pub(crate) fn known(&self, version: DagVersionId) -> Option<Arc<Dag>> {
         self.by_version
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

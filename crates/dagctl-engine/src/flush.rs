@@ -21,11 +21,20 @@ pub struct Report {
     pub on_success: OnSuccess,
 }
 
+impl Report {
+    /// Whether the one statement of the hot path does all that it calls for.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.outcome, Outcome::Success { .. }) && self.on_success == OnSuccess::Plain
+    }
+}
+
 /// Whether a success calls for more than counting down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnSuccess {
     /// No: the one statement of the hot path does it all.
     Plain,
+    /// No, but its run has more tasks than may be under way at once: their places are counted below its lock.
+    Limited,
     /// Yes: somebody wants to be told, so a look decides.
     Look,
 }
@@ -34,12 +43,27 @@ impl Engine {
     /// Records a batch of reports of one worker and does what they call for. Safe to repeat: what was recorded before
     /// no longer matches its fence and changes nothing.
     pub async fn flush(&self, worker: WorkerId, reports: Vec<Report>) -> anyhow::Result<()> {
-        let led = self.try_flush(worker, reports).await?;
+        self.flush_and_look(worker, reports, &[]).await
+    }
+
+    /// As [`Engine::flush`], and decides what is left to decide in `looks`.
+    pub(crate) async fn flush_and_look(
+        &self,
+        worker: WorkerId,
+        reports: Vec<Report>,
+        looks: &[DagRunId],
+    ) -> anyhow::Result<()> {
+        let led = self.try_flush(worker, reports, looks).await?;
         self.follow(led).await;
         Ok(())
     }
 
-    async fn try_flush(&self, worker: WorkerId, reports: Vec<Report>) -> anyhow::Result<Led> {
+    async fn try_flush(
+        &self,
+        worker: WorkerId,
+        reports: Vec<Report>,
+        looks: &[DagRunId],
+    ) -> anyhow::Result<Led> {
         let mut led = Led::default();
         let mut plain = vec![];
         let mut others: BTreeMap<AttemptKey, Outcome> = BTreeMap::new();
@@ -50,7 +74,7 @@ impl Engine {
         } in reports
         {
             match (outcome, on_success) {
-                (Outcome::Success { outputs }, OnSuccess::Plain) => {
+                (Outcome::Success { outputs }, OnSuccess::Plain | OnSuccess::Limited) => {
                     plain.push(PlainSuccess { key, outputs })
                 }
                 (outcome, _) => {
@@ -59,24 +83,22 @@ impl Engine {
             }
         }
         let mut look = self.inner.store.look().await?;
-        let mut to_look_at: BTreeSet<DagRunId> = BTreeSet::new();
-        if !others.is_empty() {
-            // All runs of the batch first, in order: the statement below and the looks after it then never wait for
-            // another batch while they hold a run that it wants.
-            let all: BTreeSet<DagRunId> = plain
-                .iter()
-                .map(|it| it.key.instance.dag_run_id)
-                .chain(others.keys().map(|it| it.instance.dag_run_id))
-                .collect();
-            look.lock(&all.into_iter().collect::<Vec<_>>()).await?;
-        }
+        let mut to_look_at: BTreeSet<DagRunId> = looks.iter().copied().collect();
+        // All runs of the batch first, in order: whatever comes after sees what is, and never waits for another batch
+        // while it holds a run that it wants.
+        let all: BTreeSet<DagRunId> = plain
+            .iter()
+            .map(|it| it.key.instance.dag_run_id)
+            .chain(others.keys().map(|it| it.instance.dag_run_id))
+            .chain(looks.iter().copied())
+            .collect();
+        look.lock(&Vec::from_iter(all)).await?;
         if !plain.is_empty() {
-            for finished in look.finish(worker, &plain).await? {
-                led.queued |= finished.queued > 0;
-                if finished.needs_look {
-                    to_look_at.insert(finished.dag_run_id);
-                }
-            }
+            let finished = look.finish(worker, &plain).await?;
+            let filled = look.fill(&finished.limited).await?;
+            led.queued |= finished.queued > 0 || filled > 0;
+            led.ended.extend(finished.to_start);
+            to_look_at.extend(finished.undecided);
         }
         let mut ended: BTreeMap<DagRunId, BTreeMap<TaskIndex, Ended>> = BTreeMap::new();
         if !others.is_empty() {

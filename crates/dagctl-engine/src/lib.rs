@@ -22,6 +22,7 @@ mod dag_cache;
 mod facts;
 pub mod flush;
 mod grouped;
+mod hints;
 mod log_writer;
 mod notice_payload;
 
@@ -63,6 +64,7 @@ struct Inner {
     settings: Settings,
     triggers: trigger::Waiting,
     wake: Wake,
+    hints: hints::Hints,
 }
 
 /// Why the engine could not do as asked.
@@ -96,6 +98,7 @@ impl Engine {
             settings,
             triggers: trigger::Waiting::default(),
             wake: Wake::default(),
+            hints: hints::Hints::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -132,7 +135,7 @@ impl Engine {
             if let Ok(Err(error)) = look.await {
                 tracing::warn!(run.id = %run, "Look at the run to stop failed, the next one repeats it: {error:#}");
             }
-            self.tell(Topic::Cancel).await;
+            self.tell(Topic::Cancel);
         }
         Ok(asked)
     }
@@ -141,7 +144,7 @@ impl Engine {
     pub async fn set_paused(&self, dag_id: &DagId, paused: Paused) -> Result<bool, EngineError> {
         let changed = self.inner.store.set_paused(dag_id, paused).await?;
         if changed == Some(true) {
-            self.tell(Topic::Schedule).await;
+            self.tell(Topic::Schedule);
         }
         changed.ok_or_else(|| EngineError::UnknownDag(dag_id.to_string()))
     }

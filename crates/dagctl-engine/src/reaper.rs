@@ -47,7 +47,7 @@ impl Reaper {
             let released = store.release_lost().await?;
             if released > 0 {
                 info!("Put back {released} tasks of lost workers");
-                self.engine.hint_ready().await;
+                self.engine.hint_ready();
             }
             // A task that lost its worker once too often is for a look.
             found = store.neglected(lease).await?;
@@ -107,18 +107,12 @@ impl Service for Timekeeper {
         }
         let own = store.clone();
         // In a task that nobody cancels: a transaction is never dropped half-way.
-        let done = tokio::spawn(async move { own.queue_due_timers().await }).await??;
-        if done.queued > 0 {
-            self.engine.hint_ready().await;
-        }
-        if !look_at(&self.engine, &done.to_look_at).await {
-            return Ok(Some(LOOK_AGAIN));
-        }
-        if done.queued > 0 {
+        let queued = tokio::spawn(async move { own.queue_due_timers().await }).await??;
+        if queued > 0 {
+            self.engine.hint_ready();
             // There may be more than one transaction takes.
             return Ok(Some(Duration::ZERO));
         }
-        // What is due still waits for a place; the end of a task leads to the look that gives it one.
         Ok(due.next.map(|it| it.saturating_sub(begun.elapsed())))
     }
 }

@@ -90,7 +90,7 @@ impl Scheduler {
                 info!(dag.id = %known.dag_id, "Made {made} runs of `{}`", known.dag_id);
             }
             if queued > 0 {
-                self.engine.hint_ready().await;
+                self.engine.hint_ready();
             }
         }
         Ok(made_all)
@@ -103,7 +103,7 @@ impl Scheduler {
             queued += tokio::spawn(async move { store.start_queued(dag).await }).await??;
         }
         if queued > 0 {
-            self.engine.hint_ready().await;
+            self.engine.hint_ready();
         }
         Ok(())
     }

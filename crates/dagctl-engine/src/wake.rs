@@ -65,17 +65,17 @@ impl Wake {
 }
 
 impl Engine {
-    /// Tells the services of this process, and then those of others, that there is news.
-    pub(crate) async fn tell(&self, topic: Topic) {
+    /// Tells the services of this process, and soon those of others, that there is news.
+    pub(crate) fn tell(&self, topic: Topic) {
         self.wake().up(topic);
         if !self.config().is_alone {
-            self.store().hint(topic).await;
+            self.hint(topic);
         }
     }
 
     /// Tells whoever waits for a slot of a pool that pools were changed.
-    pub async fn pools_changed(&self) {
-        self.tell(Topic::Ready).await;
+    pub fn pools_changed(&self) {
+        self.tell(Topic::Ready);
     }
 }
 

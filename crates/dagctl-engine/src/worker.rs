@@ -20,9 +20,11 @@ use crate::reconcile::reconcile;
 use crate::sweeper::Sweeper;
 
 mod attempt;
+mod exchange;
 mod reporter;
 
-use reporter::{Held, Reporter};
+use exchange::Exchange;
+use reporter::{Held, Reporter, Rest};
 
 /// How often folders of old runs are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -36,10 +38,15 @@ struct Worker {
     running: Mutex<HashMap<AttemptKey, Stopper>>,
     /// Those that run, and those whose reports are on their way.
     held: Held,
-    /// A slot became free, or the last attempt ended.
+    /// A slot became free.
     freed: Notify,
+    /// What simply succeeded.
     reports: mpsc::UnboundedSender<Report>,
+    /// All else.
+    rest: mpsc::UnboundedSender<Rest>,
     attempts: TaskTracker,
+    /// Nothing is claimed any more.
+    is_sated: CancellationToken,
     /// The lease is gone: nothing of this worker counts any more.
     lost: CancellationToken,
 }
@@ -71,6 +78,7 @@ async fn register(engine: &Engine, stop: &CancellationToken) -> Option<WorkerId>
         version: env!("CARGO_PKG_VERSION").to_owned(),
         slots: i32::from(config.slots),
         lease: config.lease,
+        queues: config.queues.clone(),
     };
     while !stop.is_cancelled() {
         match engine.store().register_worker(&new).await {
@@ -92,6 +100,7 @@ async fn work_as(
     hurry: &CancellationToken,
 ) {
     let (reports, inbox) = mpsc::unbounded_channel();
+    let (rest, rest_inbox) = mpsc::unbounded_channel();
     let held = Held::default();
     let worker = Arc::new(Worker {
         engine: engine.clone(),
@@ -100,7 +109,9 @@ async fn work_as(
         held: held.clone(),
         freed: Notify::new(),
         reports,
+        rest,
         attempts: TaskTracker::new(),
+        is_sated: CancellationToken::new(),
         lost: CancellationToken::new(),
     });
     let reporter = Reporter {
@@ -109,18 +120,33 @@ async fn work_as(
         held,
         lost: worker.lost.clone(),
     };
-    let flusher = tokio::spawn(reporter.record_all(inbox));
+    let reporter = tokio::spawn(reporter.record_all(rest_inbox));
     let beating = CancellationToken::new();
     let heart = tokio::spawn(worker.clone().keep_lease(beating.clone()));
+    let is_drained = CancellationToken::new();
+    // Tasks of their own that nobody cancels: a transaction is never dropped half-way.
+    let exchange = Exchange::new(worker.clone(), inbox);
+    let exchange = tokio::spawn(exchange.run(stop.clone(), is_drained.clone()));
 
-    worker.claim_until(stop).await;
+    tokio::select! {
+        () = stop.cancelled() => (),
+        () = worker.lost.cancelled() => (),
+    }
+    tokio::select! {
+        () = worker.is_sated.cancelled() => (),
+        () = hurry.cancelled() => (),
+    }
     worker.drain(hurry).await;
+    is_drained.cancel();
+    if exchange.await.is_err() {
+        error!("Reporting of worker {id} ended badly");
+    }
 
     let is_lost = worker.lost.is_cancelled();
     drop(worker);
-    // The last sender is gone: the flusher records what is left and ends.
-    if flusher.await.is_err() {
-        error!("The flusher of worker {id} ended badly");
+    // The last sender is gone: the reporter records what is left and ends.
+    if reporter.await.is_err() {
+        error!("The reporter of worker {id} ended badly");
     }
     beating.cancel();
     let _ = heart.await;
@@ -130,51 +156,44 @@ async fn work_as(
 }
 
 impl Worker {
-    async fn claim_until(self: &Arc<Self>, stop: &CancellationToken) {
-        let poll = self.engine.config().poll;
-        let mut is_answer_lost = false;
-        while !stop.is_cancelled() && !self.lost.is_cancelled() {
-            let slots = usize::from(self.engine.config().slots);
-            let free = slots.saturating_sub(self.under_way());
-            let mut claimed = 0;
-            if free > 0 {
-                let claims = if is_answer_lost {
-                    self.adopt().await
-                } else {
-                    self.claim(free).await
-                };
-                match claims {
-                    Ok(claims) => {
-                        is_answer_lost = false;
-                        claimed = claims.len();
-                        for claim in claims {
-                            self.clone().start(claim);
-                        }
-                    }
-                    Err(error) => {
-                        warn!("Could not look for tasks: {error:#}");
-                        is_answer_lost = true;
-                        sleep(Duration::from_millis(200)).await;
-                    }
-                }
-            }
-            if free > 0 && claimed == free {
-                continue;
-            }
-            let pause = poll.mul_f64(0.75 + rand::random::<f64>() / 2.0);
-            tokio::select! {
-                () = stop.cancelled() => (),
-                () = self.lost.cancelled() => (),
-                () = self.freed.notified() => (),
-                _ = timeout(pause, self.engine.wake().ready.notified()) => (),
-            }
+    /// Starts an attempt. Gives back its report at once if there is nothing to wait for.
+    fn start(self: &Arc<Self>, claim: Claim) -> Option<Report> {
+        self.lock_held().insert(claim.key);
+        let key = claim.key;
+        if let Some((outcome, on_success)) = attempt::at_once(&self.engine, &claim) {
+            return Some(Report {
+                key,
+                outcome,
+                on_success,
+            });
         }
+        let (stopper, stop) = dagctl_runner::stop::channel();
+        self.lock().insert(key, stopper);
+        let worker = self.clone();
+        self.attempts.spawn(async move {
+            // A task of its own, so that a panic ends this attempt and nothing else.
+            let (engine, id) = (worker.engine.clone(), worker.id);
+            let outcome =
+                tokio::spawn(async move { attempt::run(&engine, id, claim, stop).await }).await;
+            let (outcome, on_success) = outcome.unwrap_or_else(|panic| attempt::panicked(&panic));
+            worker.lock().remove(&key);
+            worker.report(Report {
+                key,
+                outcome,
+                on_success,
+            });
+            worker.freed.notify_one();
+        });
+        None
     }
 
-    /// Claims in a task of its own: a claim that is dropped half-way would be held by nobody until the lease ends.
-    async fn claim(&self, free: usize) -> anyhow::Result<Vec<Claim>> {
-        let (store, id) = (self.engine.store().clone(), self.id);
-        Ok(tokio::spawn(async move { store.claim(id, free).await }).await??)
+    fn report(&self, report: Report) {
+        // Nobody listens only once the lease is gone.
+        let _ = if report.is_plain() {
+            self.reports.send(report).map_err(drop)
+        } else {
+            self.rest.send(Rest::Report(report)).map_err(drop)
+        };
     }
 
     /// A claim may have been committed although its answer was lost: what it took is ours, and nobody else runs it.
@@ -188,26 +207,8 @@ impl Worker {
             .collect())
     }
 
-    fn start(self: Arc<Self>, claim: Claim) {
-        let (stopper, stop) = dagctl_runner::stop::channel();
-        self.lock_held().insert(claim.key);
-        self.lock().insert(claim.key, stopper);
-        let tracker = self.attempts.clone();
-        tracker.spawn(async move {
-            let key = claim.key;
-            // A task of its own, so that a panic ends this attempt and nothing else.
-            let (engine, id) = (self.engine.clone(), self.id);
-            let outcome =
-                tokio::spawn(async move { attempt::run(&engine, id, claim, stop).await }).await;
-            let (outcome, on_success) = outcome.unwrap_or_else(|panic| attempt::panicked(&panic));
-            let _ = self.reports.send(Report {
-                key,
-                outcome,
-                on_success,
-            });
-            self.lock().remove(&key);
-            self.freed.notify_one();
-        });
+    fn free_slots(&self) -> usize {
+        usize::from(self.engine.config().slots).saturating_sub(self.lock().len())
     }
 
     async fn keep_lease(self: Arc<Self>, stop: CancellationToken) {
@@ -291,10 +292,6 @@ impl Worker {
             }
         }
         self.attempts.wait().await;
-    }
-
-    fn under_way(&self) -> usize {
-        self.lock().len()
     }
 
     fn lock_held(&self) -> std::sync::MutexGuard<'_, HashSet<AttemptKey>> {

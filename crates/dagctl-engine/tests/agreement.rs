@@ -1,5 +1,5 @@
-//! The flush is a shortcut for one row of the core's truth table: random DAGs with random outcomes go through the
-//! flush, through looks alone, and through two workers at once, and must end alike.
+//! The flush is a shortcut for one row of the core's truth table: random DAGs with random outcomes go through the hot
+//! path, through the flush, through looks alone, and through two workers at once, and must end alike.
 
 #![expect(clippy::unwrap_used, reason = "what a test cannot set up ends it")]
 
@@ -13,7 +13,7 @@ use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_engine::flush::{OnSuccess, Report};
 use dagctl_engine::{Engine, EngineConfig};
 use dagctl_store::Store;
-use dagctl_store::attempts::Claim;
+use dagctl_store::attempts::{Claim, Lane, PlainSuccess, Wish};
 use dagctl_store::dags::NewVersion;
 use dagctl_store::runs::{Created, NewRun, RunType};
 use dagctl_store::workers::NewWorker;
@@ -143,6 +143,7 @@ impl Bench {
             version: "0".into(),
             slots: 4,
             lease: Duration::from_secs(600),
+            queues: vec!["default".into()],
         };
         self.store.register_worker(&new).await.unwrap()
     }
@@ -169,7 +170,50 @@ impl Bench {
     }
 }
 
-/// Works as a worker would, a batch at a time, until nothing is left to claim.
+/// Works as a worker does: successes through the statement that also hands out what comes next, the rest by a flush.
+async fn work_hot(engine: Engine, worker: WorkerId, dag: Arc<Dag>, case: Case, slots: usize) {
+    let mut hot = engine.store().hot_path();
+    let mut lane = Lane {
+        pool_key: 0,
+        queue_key: 0,
+    };
+    let (mut held, mut idle): (Vec<Claim>, usize) = (vec![], 0);
+    while idle < 3 {
+        engine.store().queue_due_timers().await.unwrap();
+        let (mut plain, mut others) = (vec![], vec![]);
+        for claim in held.drain(..) {
+            match case.outcome(&dag, &claim) {
+                Outcome::Success { outputs } => plain.push(PlainSuccess {
+                    key: claim.key,
+                    outputs,
+                }),
+                outcome => others.push(Report {
+                    key: claim.key,
+                    outcome,
+                    on_success: OnSuccess::Plain,
+                }),
+            }
+        }
+        let finished = hot
+            .finish(worker, &plain, Wish { slots, lane })
+            .await
+            .unwrap();
+        assert!(finished.claims.len() <= slots, "more than it has slots for");
+        let free = slots - finished.claims.len();
+        held.extend(finished.claims);
+        engine.flush(worker, others).await.unwrap();
+        for run in finished.undecided.into_iter().chain(finished.limited) {
+            engine.advance(run).await.unwrap();
+        }
+        let claimed = engine.store().claim(worker, free).await.unwrap();
+        lane = claimed.lane.unwrap_or(lane);
+        held.extend(claimed.claims);
+        idle = if held.is_empty() { idle + 1 } else { 0 };
+    }
+    hot.close().await;
+}
+
+/// Works through flushes, a batch at a time, until nothing is left to claim.
 async fn work(
     engine: Engine,
     worker: WorkerId,
@@ -180,10 +224,8 @@ async fn work(
 ) {
     let mut idle = 0;
     while idle < 3 {
-        for run in engine.store().queue_due_timers().await.unwrap().to_look_at {
-            engine.advance(run).await.unwrap();
-        }
-        let claims = engine.store().claim(worker, batch).await.unwrap();
+        engine.store().queue_due_timers().await.unwrap();
+        let claims = engine.store().claim(worker, batch).await.unwrap().claims;
         if claims.is_empty() {
             idle += 1;
             tokio::task::yield_now().await;
@@ -237,7 +279,8 @@ async fn ending(store: &Store, run: DagRunId) -> (String, Vec<(i32, String, i16,
 }
 
 async fn left_over(store: &Store) -> i64 {
-    sqlx::query_scalar("select (select count(*) from ready) + (select count(*) from timer)")
+    sqlx::query_scalar("select (select count(*) from ready) + (select count(*) from timer) + (select count(*) from parked)
+            + (select count(*) from live_run)")
         .fetch_one(store.pool())
         .await
         .unwrap()
@@ -261,13 +304,15 @@ async fn check(bench: &Bench, case: Case, number: usize) -> Result<(), TestCaseE
         ("flush", OnSuccess::Plain),
         ("look", OnSuccess::Look),
         ("both", OnSuccess::Plain),
+        ("hot", OnSuccess::Plain),
+        ("hot and flush", OnSuccess::Plain),
     ] {
         let run = bench.run(key, version, name).await;
         if let Some(after) = case.cancel_after {
             // The same few attempts end before the request in each way.
             let worker = bench.worker().await;
             for _ in 0..after {
-                for claim in bench.store.claim(worker, 1).await.unwrap() {
+                for claim in bench.store.claim(worker, 1).await.unwrap().claims {
                     let report = Report {
                         key: claim.key,
                         outcome: case.outcome(&dag, &claim),
@@ -287,7 +332,16 @@ async fn check(bench: &Bench, case: Case, number: usize) -> Result<(), TestCaseE
             4,
             on_success,
         );
-        if name == "both" {
+        if name == "hot" {
+            work_hot(bench.engine.clone(), one, dag.clone(), case.clone(), 4).await;
+        } else if name == "hot and flush" {
+            let hot = work_hot(bench.other.clone(), two, dag.clone(), case.clone(), 3);
+            let (first, hot) = (tokio::spawn(first), tokio::spawn(hot));
+            first.await.unwrap();
+            hot.await.unwrap();
+            // Whoever stopped early left work to the other.
+            work_hot(bench.engine.clone(), one, dag.clone(), case.clone(), 4).await;
+        } else if name == "both" {
             let other = work(
                 bench.other.clone(),
                 two,
@@ -330,6 +384,12 @@ async fn check(bench: &Bench, case: Case, number: usize) -> Result<(), TestCaseE
     prop_assert_eq!(&endings[0], &endings[1], "the flush and the look differ");
     if case.cancel_after.is_none() {
         prop_assert_eq!(&endings[0], &endings[2], "two workers at once differ");
+        prop_assert_eq!(&endings[0], &endings[3], "the hot path differs");
+        prop_assert_eq!(
+            &endings[0],
+            &endings[4],
+            "the hot path beside a flush differs"
+        );
         prop_assert!(
             endings[0].1.iter().all(|it| it.4 == 0),
             "an upstream task was not counted down"

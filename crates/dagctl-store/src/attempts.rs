@@ -11,6 +11,12 @@ use serde_json::{Map, Value};
 use crate::plans::Look;
 use crate::{Store, StoreError};
 
+mod claim;
+mod finish;
+
+pub use claim::{Claimed, Lane};
+pub use finish::{Finished, HotPath, Wish};
+
 /// A task instance that a worker has taken on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
@@ -31,19 +37,6 @@ pub struct PlainSuccess {
     pub outputs: Map<String, Value>,
 }
 
-/// What a batch of plain successes led to in one run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Finished {
-    /// The run.
-    pub dag_run_id: DagRunId,
-    /// How many attempts were still ours.
-    pub settled: i32,
-    /// How many tasks that made ready.
-    pub queued: i32,
-    /// Whether something is left to decide.
-    pub needs_look: bool,
-}
-
 /// An attempt given back, and what `ready` knew of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GivenBack {
@@ -58,83 +51,6 @@ pub struct GivenBack {
 }
 
 impl Store {
-    /// Hands up to `slots` queued tasks to `worker`, never more of a pool than its slots.
-    ///
-    /// A limited pool's row is locked while its claimed rows are counted: claims of one such pool come one after
-    /// another, and the count cannot drift.
-    pub async fn claim(&self, worker: WorkerId, slots: usize) -> Result<Vec<Claim>, StoreError> {
-        let mut tx = self.begin().await?;
-        let mut claims = vec![];
-        let pools = sqlx::query_file!("src/attempts/waiting_pools.sql")
-            .fetch_all(&mut *tx)
-            .await?;
-        // In one order, or two workers could wait for each other.
-        let limited: Vec<i32> = pools
-            .iter()
-            .filter(|it| it.slots.is_some())
-            .map(|it| it.pool_key)
-            .collect();
-        if !limited.is_empty() {
-            sqlx::query!(
-                "select from pool where pool_key = any($1) order by pool_key for update",
-                &limited
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        for pool in pools {
-            let mut places = slots.saturating_sub(claims.len());
-            if places == 0 {
-                break;
-            }
-            if pool.slots.is_some() {
-                let free = sqlx::query_scalar!(
-                    r#"select coalesce(slots, 2147483647) - (
-                        select count(*) from ready where pool_key = $1 and worker_id is not null
-                    ) as "free!" from pool where pool_key = $1"#,
-                    pool.pool_key
-                )
-                .fetch_one(&mut *tx)
-                .await?;
-                places = places.min(usize::try_from(free).unwrap_or(0));
-            }
-            let limit = i64::try_from(places).unwrap_or(i64::MAX);
-            let rows =
-                sqlx::query_file!("src/attempts/claim.sql", worker.get(), pool.pool_key, limit)
-                    .fetch_all(&mut *tx)
-                    .await?;
-            claims.extend(rows.into_iter().map(|row| Claim {
-                key: attempt_key(row.dag_run_id, row.task_index, row.map_index, row.attempt),
-                dag_version_id: DagVersionId(row.dag_version_id),
-                epoch: row.epoch,
-            }));
-        }
-        tx.commit().await?;
-        Ok(claims)
-    }
-
-    /// Every attempt that `worker` holds, for when the answer to a claim was lost.
-    pub async fn held(&self, worker: WorkerId) -> Result<Vec<Claim>, StoreError> {
-        let rows = sqlx::query!(
-            "select q.dag_run_id, q.task_index, q.map_index, q.attempt, r.dag_version_id, t.epoch
-            from ready q
-            join dag_run r using (dag_run_id)
-            join task_instance t using (dag_run_id, task_index, map_index)
-            where q.worker_id = $1",
-            worker.get()
-        )
-        .fetch_all(self.pool())
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Claim {
-                key: attempt_key(row.dag_run_id, row.task_index, row.map_index, row.attempt),
-                dag_version_id: DagVersionId(row.dag_version_id),
-                epoch: row.epoch,
-            })
-            .collect())
-    }
-
     /// Gives back attempts whose run was set aside: their ends are kept as history, and a later look at the run
     /// queues the tasks again. Gives back how many that was.
     pub async fn drop_reports(
@@ -198,39 +114,6 @@ impl Store {
 }
 
 impl Look {
-    /// Settles plain successes, counts down what waits for them and queues what that leaves ready.
-    pub async fn finish(
-        &mut self,
-        worker: WorkerId,
-        successes: &[PlainSuccess],
-    ) -> Result<Vec<Finished>, StoreError> {
-        let columns = Columns::of(successes.iter().map(|it| &it.key));
-        let outputs: Vec<Value> = successes
-            .iter()
-            .map(|it| Value::Object(it.outputs.clone()))
-            .collect();
-        let rows = sqlx::query_file!(
-            "src/attempts/finish.sql",
-            &columns.dag_run_ids,
-            &columns.task_indexes,
-            &columns.map_indexes,
-            &columns.attempts,
-            &outputs,
-            worker.get()
-        )
-        .fetch_all(&mut *self.tx)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| Finished {
-                dag_run_id: DagRunId(row.dag_run_id),
-                settled: row.settled,
-                queued: row.queued,
-                needs_look: row.needs_look,
-            })
-            .collect())
-    }
-
     /// Gives back attempts that did not simply succeed. Those that are no longer the worker's are left out.
     pub async fn give_back(
         &mut self,

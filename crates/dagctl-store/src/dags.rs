@@ -150,7 +150,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"select d.dag_key, d.dag_id, d.file, d.active_version_id, v.hash as "hash?", d.is_paused,
                 d.missing_since is not null as "is_missing!", d.watermark, d.watermark_reset, d.last_at,
-                (select count(*) from dag_run r where r.dag_key = d.dag_key and r.state in ('q', 'r')) as "live_runs!"
+                (select count(*) from live_run r where r.dag_key = d.dag_key) as "live_runs!"
             from dag d left join dag_version v on v.dag_version_id = d.active_version_id
             order by d.dag_id"#
         )

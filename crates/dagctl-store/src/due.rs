@@ -25,7 +25,7 @@ pub struct DueDags {
 /// What the timekeeper finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimersDue {
-    /// Whether a retry is due; one whose run has no place for it stays so.
+    /// Whether a retry is due.
     pub any: bool,
     /// How long until the next one is, if one will be.
     pub next: Option<Duration>,
@@ -40,8 +40,8 @@ pub struct Neglected {
     pub held: bool,
     /// Whether a run that was set aside is asked to stop.
     pub set_aside: bool,
-    /// Runs in which something is left to decide: asked to stop, all settled, or with a task that keeps losing its
-    /// worker.
+    /// Runs in which something is left to decide: marked so, asked to stop, all settled, or with a task that keeps
+    /// losing its worker.
     pub runs: Vec<DagRunId>,
     /// How long until the next lease runs out, unless it is renewed.
     pub next: Option<Duration>,

@@ -33,6 +33,10 @@ pub struct LockedRun {
     pub state: RunState,
     /// Looks at it that failed, one after another.
     pub look_failures: i16,
+    /// Whether it has more tasks than may be under way at once.
+    pub is_limited: bool,
+    /// Whether it is marked as one that something is left to decide in.
+    pub is_wanted: bool,
     /// What is known of it; tasks whose attempts ended in this look are `Running` here.
     pub facts: RunFacts,
 }
@@ -121,7 +125,8 @@ impl Store {
         let done = sqlx::query!(
             "with run as (
                 update dag_run r set state = 'f', finished_at = clock_timestamp(), remaining = 0
-                where state = 'r' and cancel_requested_at is not null and look_error is not null
+                where dag_run_id in (select dag_run_id from live_run where is_running) and state = 'r'
+                    and cancel_requested_at is not null and look_error is not null
                     and not exists (select from ready q where q.dag_run_id = r.dag_run_id)
                 returning dag_run_id, dag_key, finished_at
             ), skipped as (
@@ -129,6 +134,10 @@ impl Store {
                 from run r where t.dag_run_id = r.dag_run_id and t.state = 'n'
             ), timers as (
                 delete from timer t using run r where t.dag_run_id = r.dag_run_id
+            ), parked as (
+                delete from parked t using run r where t.dag_run_id = r.dag_run_id
+            ), live as (
+                delete from live_run t using run r where t.dag_run_id = r.dag_run_id
             )
             update dag d set last_dag_run_id = r.dag_run_id, last_state = 'f', last_at = r.finished_at
             from run r where d.dag_key = r.dag_key"
@@ -155,8 +164,11 @@ impl Look {
     /// Locks one run and loads what is known of it.
     pub async fn run(&mut self, run: DagRunId) -> Result<Option<LockedRun>, StoreError> {
         let Some(row) = sqlx::query!(
-            "select dag_key, dag_version_id, state, cancel_requested_by, look_failures
-            from dag_run where dag_run_id = $1 for update",
+            r#"select r.dag_key, r.dag_version_id, r.state, r.cancel_requested_by, r.look_failures,
+                v.task_count > v.max_active_tasks as "is_limited!",
+                exists (select from live_run l where l.dag_run_id = r.dag_run_id and l.look_wanted) as "is_wanted!"
+            from dag_run r join dag_version v using (dag_version_id)
+            where r.dag_run_id = $1 for update of r"#,
             run.get()
         )
         .fetch_optional(&mut *self.tx)
@@ -173,13 +185,13 @@ impl Look {
                 let standing = if row.state != letter('n') {
                     Standing::Settled(verdict(row.state)?)
                 } else {
-                    match (row.ready_lost, row.ready_worker, row.timer_due) {
-                        (Some(lost), None, _) if lost >= MAX_LOST => Standing::LostTooOften,
-                        (Some(_), None, _) => Standing::Queued,
-                        (Some(_), Some(_), _) => Standing::Running,
-                        (None, _, Some(true)) => Standing::RetryDue,
-                        (None, _, Some(false)) => Standing::UpForRetry,
-                        (None, _, None) => Standing::Waiting,
+                    match (row.ready_lost, row.ready_worker) {
+                        (Some(lost), None) if lost >= MAX_LOST => Standing::LostTooOften,
+                        (Some(_), None) => Standing::Queued,
+                        (Some(_), Some(_)) => Standing::Running,
+                        (None, _) if row.is_parked => Standing::Parked,
+                        (None, _) if row.has_timer => Standing::UpForRetry,
+                        (None, _) => Standing::Waiting,
                     }
                 };
                 let tries = u16::try_from(row.tries).unwrap_or(0);
@@ -196,6 +208,8 @@ impl Look {
             dag_version_id: DagVersionId(row.dag_version_id),
             state: run_state(row.state)?,
             look_failures: row.look_failures,
+            is_limited: row.is_limited,
+            is_wanted: row.is_wanted,
             facts: RunFacts {
                 cancelled_by: row.cancel_requested_by,
                 tasks,
@@ -207,6 +221,17 @@ impl Look {
     pub async fn recovered(&mut self, run: DagRunId) -> Result<(), StoreError> {
         sqlx::query!(
             "update dag_run set look_failures = 0, look_error = null where dag_run_id = $1",
+            run.get()
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
+    }
+
+    /// Takes the mark from a run: what was left to decide is being decided.
+    pub async fn decided(&mut self, run: DagRunId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update live_run set look_wanted = false where dag_run_id = $1 and look_wanted",
             run.get()
         )
         .execute(&mut *self.tx)

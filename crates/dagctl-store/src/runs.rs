@@ -171,19 +171,25 @@ impl Store {
 
     /// Records that somebody wants the run to stop. A run that has not started ends at once; `false`: it had ended.
     pub async fn request_cancel(&self, run: DagRunId, by: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query!(
-            "update dag_run
-            set cancel_requested_at = coalesce(cancel_requested_at, now()),
-                cancel_requested_by = coalesce(cancel_requested_by, $2),
-                state = case when state = 'q' then 'f'::\"char\" else state end,
-                finished_at = case when state = 'q' then now() end
-            where dag_run_id = $1 and state in ('q', 'r')",
+        let asked = sqlx::query_scalar!(
+            r#"with asked as (
+                update dag_run
+                set cancel_requested_at = coalesce(cancel_requested_at, now()),
+                    cancel_requested_by = coalesce(cancel_requested_by, $2),
+                    state = case when state = 'q' then 'f'::"char" else state end,
+                    finished_at = case when state = 'q' then now() end
+                where dag_run_id = $1 and state in ('q', 'r')
+                returning dag_run_id, state
+            ), ended as (
+                delete from live_run l using asked a where l.dag_run_id = a.dag_run_id and a.state = 'f'
+            )
+            select count(*) as "asked!" from asked"#,
             run.get(),
             by
         )
-        .execute(self.pool())
+        .fetch_one(self.pool())
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(asked > 0)
     }
 
     /// The run of that name.
@@ -268,14 +274,14 @@ pub(crate) async fn start_queued(
         r#"select q.dag_run_id
         from dag d
         cross join lateral (
-            select count(*) as count from dag_run r where r.dag_key = d.dag_key and r.state = 'r'
+            select count(*) as count from live_run l where l.dag_key = d.dag_key and l.is_running
         ) running
         cross join lateral (
-            select r.dag_run_id from dag_run r
-            where r.dag_key = d.dag_key and r.state = 'q' and (r.run_type = 'm' or not d.is_paused)
+            select r.dag_run_id from live_run l join dag_run r using (dag_run_id)
+            where l.dag_key = d.dag_key and not l.is_running and (l.is_asked_for or not d.is_paused) and r.state = 'q'
             order by r.dag_run_id
             limit greatest(d.max_active_runs - running.count, 0)
-            for update skip locked
+            for update of r skip locked
         ) q
         where d.dag_key = any($1)"#,
         dags

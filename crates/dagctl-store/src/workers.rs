@@ -1,5 +1,6 @@
 //! Worker processes: one lease each, renewed by a heartbeat; what a silent one held goes back to the queue.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dagctl_core::ids::{DagRunId, WorkerId};
@@ -18,6 +19,8 @@ pub struct NewWorker {
     pub slots: i32,
     /// How long its claims hold without a heartbeat.
     pub lease: Duration,
+    /// The queues it takes tasks of.
+    pub queues: Vec<String>,
 }
 
 /// What a heartbeat learned.
@@ -32,28 +35,31 @@ pub enum Heartbeat {
     Lost,
 }
 
-/// What became of the retries that are due.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DueTimers {
-    /// Tasks that were put into the queue.
-    pub queued: u64,
-    /// Runs in which a look says whether there is a place.
-    pub to_look_at: Vec<DagRunId>,
-}
-
 impl Store {
     /// Enters a worker.
     pub async fn register_worker(&self, new: &NewWorker) -> Result<WorkerId, StoreError> {
+        let mut tx = self.begin().await?;
+        sqlx::query!(
+            "insert into queue (name) select distinct name from unnest($1::text[]) as it (name) order by name
+            on conflict (name) do nothing",
+            &new.queues
+        )
+        .execute(&mut *tx)
+        .await?;
         let id = sqlx::query_scalar!(
-            "insert into worker (name, version, slots, lease_until)
-            values ($1, $2, $3, now() + make_interval(secs => $4)) returning worker_id",
+            "insert into worker (name, version, slots, lease_until, queue_keys)
+            values ($1, $2, $3, now() + make_interval(secs => $4),
+                array(select queue_key from queue where name = any($5)))
+            returning worker_id",
             new.name,
             new.version,
             new.slots,
-            new.lease.as_secs_f64()
+            new.lease.as_secs_f64(),
+            &new.queues
         )
-        .fetch_one(self.pool())
+        .fetch_one(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(WorkerId(id))
     }
 
@@ -65,29 +71,28 @@ impl Store {
         worker: WorkerId,
         lease: Duration,
     ) -> Result<Heartbeat, StoreError> {
-        let renewed = sqlx::query!(
-            "update worker set lease_until = now() + make_interval(secs => $2)
-            where worker_id = $1 and lost_at is null",
+        let rows = sqlx::query!(
+            r#"with renewed as (
+                update worker set lease_until = now() + make_interval(secs => $2)
+                where worker_id = $1 and lost_at is null
+                returning worker_id
+            )
+            select distinct r.dag_run_id as "dag_run_id?", coalesce(r.cancel_requested_by, 'somebody') as "by!"
+            from renewed w
+            left join (ready q join dag_run r on r.dag_run_id = q.dag_run_id and r.cancel_requested_at is not null)
+                on q.worker_id = w.worker_id"#,
             worker.get(),
             lease.as_secs_f64()
         )
-        .execute(self.pool())
-        .await?;
-        if renewed.rows_affected() == 0 {
-            return Ok(Heartbeat::Lost);
-        }
-        let rows = sqlx::query!(
-            r#"select distinct r.dag_run_id, coalesce(r.cancel_requested_by, 'somebody') as "by!"
-            from ready q join dag_run r using (dag_run_id)
-            where q.worker_id = $1 and r.cancel_requested_at is not null"#,
-            worker.get()
-        )
         .fetch_all(self.pool())
         .await?;
+        if rows.is_empty() {
+            return Ok(Heartbeat::Lost);
+        }
         Ok(Heartbeat::Alive {
             cancelled: rows
                 .into_iter()
-                .map(|it| (DagRunId(it.dag_run_id), it.by))
+                .filter_map(|it| Some((DagRunId(it.dag_run_id?), it.by)))
                 .collect(),
         })
     }
@@ -162,61 +167,40 @@ impl Store {
         Ok(())
     }
 
-    /// Puts due retries into the queue, and names the runs in which a look has to: those that may not have more tasks
-    /// under way than `max_active_tasks`.
+    /// Puts due retries into the queue, as far as their runs have places for them; the others are parked. Gives back
+    /// how many were queued.
     ///
     /// The run's row is locked first, as everywhere: a cancel decides on a task either before or after, never both.
-    pub async fn queue_due_timers(&self) -> Result<DueTimers, StoreError> {
-        let mut tx = self.begin().await?;
+    pub async fn queue_due_timers(&self) -> Result<u64, StoreError> {
+        let mut look = self.look().await?;
         let due = sqlx::query!(
-            "select t.dag_run_id, t.task_index, t.map_index, r.is_limited
-            from timer t join dag_run r using (dag_run_id)
-            where t.due_at <= now() order by t.due_at limit 1000"
+            r#"select t.dag_run_id, t.task_index, t.map_index, v.task_count > v.max_active_tasks as "is_limited!"
+            from timer t join dag_run r using (dag_run_id) join dag_version v using (dag_version_id)
+            where t.due_at <= now() order by t.due_at limit 1000"#
         )
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut *look.tx)
         .await?;
-        let (limited, plain): (Vec<_>, Vec<_>) = due.into_iter().partition(|it| it.is_limited);
-        let mut to_look_at: Vec<DagRunId> =
-            limited.iter().map(|it| DagRunId(it.dag_run_id)).collect();
-        to_look_at.sort_unstable();
-        to_look_at.dedup();
-        if plain.is_empty() {
-            return Ok(DueTimers {
-                queued: 0,
-                to_look_at,
-            });
+        if due.is_empty() {
+            return Ok(0);
         }
-        let runs: Vec<i64> = plain.iter().map(|it| it.dag_run_id).collect();
-        sqlx::query!(
-            "select from dag_run where dag_run_id = any($1) order by dag_run_id for update",
-            &runs
+        let runs: BTreeSet<DagRunId> = due.iter().map(|it| DagRunId(it.dag_run_id)).collect();
+        let limited: BTreeSet<DagRunId> = due
+            .iter()
+            .filter(|it| it.is_limited)
+            .map(|it| DagRunId(it.dag_run_id))
+            .collect();
+        look.lock(&Vec::from_iter(runs)).await?;
+        let queued = sqlx::query_file_scalar!(
+            "src/workers/due_timers.sql",
+            &due.iter().map(|it| it.dag_run_id).collect::<Vec<_>>(),
+            &due.iter().map(|it| it.task_index).collect::<Vec<_>>(),
+            &due.iter().map(|it| it.map_index).collect::<Vec<_>>(),
+            &due.iter().map(|it| it.is_limited).collect::<Vec<_>>()
         )
-        .execute(&mut *tx)
+        .fetch_one(&mut *look.tx)
         .await?;
-        let done = sqlx::query!(
-            "with due as (
-                delete from timer t
-                using unnest($1::bigint[], $2::int[], $3::int[]) as it (dag_run_id, task_index, map_index)
-                where (t.dag_run_id, t.task_index, t.map_index) = (it.dag_run_id, it.task_index, it.map_index)
-                    and t.due_at <= now()
-                returning t.*
-            )
-            insert into ready (pool_key, priority, dag_run_id, task_index, map_index, attempt, lost)
-            select k.pool_key, k.priority, d.dag_run_id, d.task_index, d.map_index, d.attempt, d.lost
-            from due d
-            join dag_run r using (dag_run_id)
-            join dag_task k using (dag_version_id, task_index)
-            on conflict (dag_run_id, task_index, map_index) do nothing",
-            &runs,
-            &plain.iter().map(|it| it.task_index).collect::<Vec<_>>(),
-            &plain.iter().map(|it| it.map_index).collect::<Vec<_>>()
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(DueTimers {
-            queued: done.rows_affected(),
-            to_look_at,
-        })
+        let filled = look.fill(&Vec::from_iter(limited)).await?;
+        look.commit().await?;
+        Ok(u64::try_from(queued).unwrap_or(0) + filled)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use dagctl_core::connection::Secret;
 use dagctl_core::duration;
+use dagctl_core::ids::QueueName;
 
 /// Where the DAG files are.
 #[derive(Debug, Clone, clap::Args)]
@@ -116,9 +117,18 @@ pub(crate) struct LinksConfig {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct WorkerConfig {
     /// Tasks under way at the same time
-    #[arg(long, env = "DAGCTL_SLOTS", default_value_t = 16, value_name = "N",
+    #[arg(long, env = "DAGCTL_SLOTS", default_value_t = 32, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) slots: u16,
+    /// Take only tasks of these queues; a task names its one with `queue`
+    #[arg(
+        long,
+        env = "DAGCTL_QUEUES",
+        default_value = "default",
+        value_name = "QUEUE",
+        value_delimiter = ','
+    )]
+    pub(crate) queues: Vec<QueueName>,
     /// The folder for files that tasks of one run hand each other [default: runs/ in the data folder]
     #[arg(long, env = "DAGCTL_RUN_DIR", value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
@@ -137,7 +147,7 @@ pub(crate) struct PeriodsConfig {
     #[arg(long, env = "DAGCTL_HEARTBEAT", default_value = "5s", value_parser = period, value_name = "TIME", hide = true)]
     pub(crate) heartbeat: Duration,
     /// The longest a worker sleeps between two looks at the queue
-    #[arg(long, env = "DAGCTL_POLL", default_value = "1s", value_parser = period, value_name = "TIME", hide = true)]
+    #[arg(long, env = "DAGCTL_POLL", default_value = "10s", value_parser = period, value_name = "TIME", hide = true)]
     pub(crate) poll: Duration,
 }
 

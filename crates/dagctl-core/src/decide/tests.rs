@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::decide;
 use crate::callback::{Callback, SlackNotifier};
 use crate::dag::{Catchup, Dag, DagSpec, Task, TriggerRule};
-use crate::ids::{DagId, PoolName, TaskId, TaskIndex};
+use crate::ids::{DagId, PoolName, QueueName, TaskId, TaskIndex};
 use crate::operator::Operator;
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::retry::RetryPolicy;
@@ -34,6 +34,7 @@ fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
         },
         execution_timeout: None,
         pool: PoolName::new("default_pool").unwrap(),
+        queue: QueueName::new("default").unwrap(),
         priority_weight: 1,
         on_failure_callback: vec![Callback::Slack(SlackNotifier::default())],
         on_success_callback: vec![],
@@ -104,7 +105,7 @@ fn standing_of(text: &str) -> TaskFacts {
         "queued" => Standing::Queued,
         "running" => Standing::Running,
         "up for retry" => Standing::UpForRetry,
-        "retry due" => Standing::RetryDue,
+        "parked" => Standing::Parked,
         "lost too often" => Standing::LostTooOften,
         "just succeeded" => Standing::Ended(Outcome::success()),
         "just skipped" => Standing::Ended(Outcome::Skipped {
@@ -288,11 +289,13 @@ fn a_cancel_settles_what_does_not_run_and_tells_nobody() {
 }
 
 #[test]
-fn no_more_tasks_are_queued_than_max_active_tasks_allows() {
-    let (_, facts) = run("a: running; b: waiting; c: waiting; d: waiting");
-    let tasks = ["a", "b", "c", "d"].map(|it| task(it, TriggerRule::AllSuccess, &[]));
-    let dag = dag(tasks.to_vec(), 2);
-    assert_eq!(told(&dag, &decide(&dag, &facts, &mut || 1.0)), "b → queued");
+fn a_parked_task_is_left_to_its_place_and_a_cancel_skips_it_unless_it_was_tried() {
+    check("a: running; b: parked", "");
+    let (dag, mut facts) = run("a: parked; b: parked");
+    facts.tasks[0].attempt = 0;
+    facts.cancelled_by = Some("kim".into());
+    let plan = decide(&dag, &facts, &mut || 1.0);
+    assert_eq!(told(&dag, &plan), "a → skipped; b → failed; run → failed");
 }
 
 /// A random DAG: each task waits for some of the earlier ones.
@@ -326,13 +329,13 @@ fn outcome(number: u8) -> Outcome {
     }
 }
 
-/// What the facts are after a plan was carried out.
-fn after(facts: &RunFacts, plan: &Plan) -> RunFacts {
+/// What the facts are after a plan was carried out: what may start is parked where the run has no place for it.
+fn after(facts: &RunFacts, plan: &Plan, limit: usize) -> RunFacts {
     let mut facts = facts.clone();
     for it in &plan.moves {
         let task = &mut facts.tasks[usize::try_from(it.task.get()).unwrap()];
         task.standing = match &it.action {
-            Action::Queue | Action::Requeue => Standing::Queued,
+            Action::Queue | Action::Requeue => Standing::Parked,
             Action::Retry { .. } => {
                 task.tries += 1;
                 Standing::UpForRetry
@@ -340,7 +343,19 @@ fn after(facts: &RunFacts, plan: &Plan) -> RunFacts {
             Action::Settle { verdict, .. } => Standing::Settled(*verdict),
         };
     }
+    fill(&mut facts, limit);
     facts
+}
+
+fn fill(facts: &mut RunFacts, limit: usize) {
+    let free = limit.saturating_sub(active(facts));
+    let parked = facts.tasks.iter_mut();
+    for it in parked
+        .filter(|it| it.standing == Standing::Parked)
+        .take(free)
+    {
+        it.standing = Standing::Queued;
+    }
 }
 
 fn active(facts: &RunFacts) -> usize {
@@ -354,8 +369,8 @@ fn active(facts: &RunFacts) -> usize {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Every run ends, whatever happens in whatever order; on the way no limit is exceeded, no task starts before its
-    /// upstream tasks settled, what settled stays, and a second look changes nothing.
+    /// Every run ends, whatever happens in whatever order; on the way no task starts before its upstream
+    /// tasks settled, what settled stays, and a second look changes nothing.
     #[test]
     fn a_run_keeps_every_promise_on_its_way_to_its_end(
         dag in any_dag(),
@@ -377,7 +392,7 @@ proptest! {
                 let task = &facts.tasks[usize::try_from(it.task.get()).unwrap()];
                 prop_assert!(!matches!(task.standing, Standing::Settled(_)), "a settled task moved");
                 if it.action == Action::Queue && dag.task(it.task).unwrap().trigger_rule != TriggerRule::OneFailed {
-                    let settled = after(&facts, &plan);
+                    let settled = after(&facts, &plan, limit);
                     for upstream in dag.upstream(it.task) {
                         let upstream = &settled.tasks[usize::try_from(upstream.get()).unwrap()];
                         prop_assert!(matches!(upstream.standing, Standing::Settled(_)), "queued before its upstream");
@@ -386,8 +401,7 @@ proptest! {
             }
             let places: BTreeSet<_> = plan.moves.iter().map(|it| it.task).collect();
             prop_assert_eq!(places.len(), plan.moves.len(), "one move a task at most");
-            facts = after(&facts, &plan);
-            prop_assert!(active(&facts) <= limit, "more than max_active_tasks");
+            facts = after(&facts, &plan, limit);
             prop_assert!(decide(&dag, &facts, &mut || 0.5).moves.is_empty(), "a second look moved something");
             if let Some(state) = plan.ends {
                 prop_assert!(facts.tasks.iter().all(|it| matches!(it.standing, Standing::Settled(_))));
@@ -404,9 +418,10 @@ proptest! {
             let task = &mut facts.tasks[open[usize::from(pick) % open.len()]];
             task.standing = match task.standing {
                 Standing::Running => Standing::Ended(outcome(how)),
-                Standing::UpForRetry => Standing::RetryDue,
+                Standing::UpForRetry => Standing::Parked,
                 _ => Standing::Running,
             };
+            fill(&mut facts, limit);
         }
         prop_assert!(ended.is_some(), "the run never ended: {facts:?}");
         let failed = facts.tasks.iter().any(|it| {

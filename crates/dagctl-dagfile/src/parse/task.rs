@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dagctl_core::dag::{Task, TriggerRule};
-use dagctl_core::ids::{DEFAULT_POOL, PoolName, TaskId};
+use dagctl_core::ids::{DEFAULT_POOL, DEFAULT_QUEUE, NameError, PoolName, QueueName, TaskId};
 use dagctl_core::operator::Operator;
 use dagctl_core::retry::{RetryOn, RetryPolicy};
 
@@ -261,6 +261,23 @@ fn upstream(
     all
 }
 
+fn name<T>(
+    session: &mut Session<'_>,
+    node: &Node,
+    field: &str,
+    make: impl Fn(String) -> Result<T, NameError>,
+) -> Option<T> {
+    let text = session.filled(node, field)?;
+    match make(text.value) {
+        Ok(it) => Some(it),
+        Err(error) => {
+            let message = format!("`{field}`: {error}");
+            session.report(Code::BadName, text.place, message);
+            None
+        }
+    }
+}
+
 fn common(
     session: &mut Session<'_>,
     site: &Site<'_>,
@@ -277,17 +294,14 @@ fn common(
     let execution_timeout = layers.read(session, "execution_timeout", Session::duration);
     let pool = layers
         .read(session, "pool", |session, node, field| {
-            let text = session.filled(node, field)?;
-            match PoolName::new(text.value) {
-                Ok(it) => Some(it),
-                Err(error) => {
-                    let message = format!("`{field}`: {error}");
-                    session.report(Code::BadName, text.place, message);
-                    None
-                }
-            }
+            name(session, node, field, PoolName::new)
         })
         .or_else(|| PoolName::new(DEFAULT_POOL).ok());
+    let queue = layers
+        .read(session, "queue", |session, node, field| {
+            name(session, node, field, QueueName::new)
+        })
+        .or_else(|| QueueName::new(DEFAULT_QUEUE).ok());
     let priority_weight = layers.read(session, "priority_weight", |session, node, field| {
         session.whole(node, field, i64::from(i32::MIN))
     });
@@ -304,6 +318,7 @@ fn common(
         retry,
         execution_timeout,
         pool: pool?,
+        queue: queue?,
         priority_weight: priority_weight.unwrap_or(1),
         on_failure_callback: on_failure.unwrap_or_default(),
         on_success_callback: on_success.unwrap_or_default(),

@@ -172,8 +172,7 @@ impl Engine {
     fn tell_workers(&self, created: &[Result<Created, Arc<StoreError>>]) {
         let is_new = |it: &_| matches!(it, Ok(Created::New { .. }));
         if created.iter().any(is_new) {
-            let engine = self.clone();
-            tokio::spawn(async move { engine.hint_ready().await });
+            self.hint_ready();
         }
     }
 

@@ -148,19 +148,35 @@ async fn prepare(engine: &Engine, claim: &Claim) -> anyhow::Result<Prepared> {
     let task = dag
         .task(index)
         .with_context(|| format!("the DAG has no task number {index}"))?;
-    let on_success = if task.on_success_callback.is_empty() {
-        OnSuccess::Plain
-    } else {
-        OnSuccess::Look
-    };
-    if matches!(task.operator, Operator::Empty) && task.run_if.is_none() {
-        return Ok(Prepared::Done(Outcome::success(), on_success));
+    if is_immediate(task) {
+        return Ok(Prepared::Done(Outcome::success(), on_success(&dag, task)));
     }
     Ok(Prepared::Ready(Box::new(Ready {
         attempt: gather(engine, claim, &dag, task).await?,
         tries: task.retry.retries.saturating_add(1),
-        on_success,
+        on_success: on_success(&dag, task),
     })))
+}
+
+/// Carries out an attempt that neither waits nor works; `None`: it does, or its DAG is not at hand.
+pub(super) fn at_once(engine: &Engine, claim: &Claim) -> Option<(Outcome, OnSuccess)> {
+    let dag = engine.inner.dags.known(claim.dag_version_id)?;
+    let task = dag.task(claim.key.instance.task_index)?;
+    is_immediate(task).then(|| (Outcome::success(), on_success(&dag, task)))
+}
+
+fn is_immediate(task: &Task) -> bool {
+    matches!(task.operator, Operator::Empty) && task.run_if.is_none()
+}
+
+fn on_success(dag: &Dag, task: &Task) -> OnSuccess {
+    if !task.on_success_callback.is_empty() {
+        OnSuccess::Look
+    } else if u32::try_from(dag.tasks().len()).is_ok_and(|it| it <= dag.spec.max_active_tasks) {
+        OnSuccess::Plain
+    } else {
+        OnSuccess::Limited
+    }
 }
 
 async fn gather(

@@ -1,10 +1,11 @@
-//! Carries reports into the database: until it has taken them, the lease is gone, or their run was set aside.
+//! Carries what did not simply succeed into the database: until it has taken it, the lease is gone, or the run was set
+//! aside.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dagctl_core::ids::{AttemptKey, WorkerId};
+use dagctl_core::ids::{AttemptKey, DagKey, DagRunId, WorkerId};
 use dagctl_core::outcome::{FailureKind, Outcome};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -18,6 +19,17 @@ use crate::flush::Report;
 /// Attempts that a worker has taken on and not reported yet.
 pub(super) type Held = Arc<Mutex<HashSet<AttemptKey>>>;
 
+/// What the hot path leaves to others.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// An attempt that did not simply succeed.
+    Report(Report),
+    /// Runs in which something is left to decide.
+    Look(Vec<DagRunId>),
+    /// DAGs with queued runs that may have a place now.
+    Start(Vec<DagKey>),
+}
+
 /// Records the reports of one worker.
 pub(super) struct Reporter {
     pub(super) engine: Engine,
@@ -29,27 +41,35 @@ pub(super) struct Reporter {
 
 impl Reporter {
     /// Records reports: whatever came in while the last batch was on its way is the next batch.
-    pub(super) async fn record_all(self, mut inbox: mpsc::UnboundedReceiver<Report>) {
+    pub(super) async fn record_all(self, mut inbox: mpsc::UnboundedReceiver<Rest>) {
         let mut batch = vec![];
         while inbox.recv_many(&mut batch, 500).await > 0 {
-            let keys: Vec<AttemptKey> = batch.iter().map(|it| it.key).collect();
-            let reports = batch
-                .drain(..)
-                .filter(|it| !is_fenced(&it.outcome))
-                .collect();
-            self.record(reports).await;
-            let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-            for key in keys {
-                held.remove(&key);
+            let (mut reports, mut looks, mut starts) = (vec![], BTreeSet::new(), BTreeSet::new());
+            for it in batch.drain(..) {
+                match it {
+                    Rest::Report(report) => reports.push(report),
+                    Rest::Look(runs) => looks.extend(runs),
+                    Rest::Start(dags) => starts.extend(dags),
+                }
             }
+            let keys: Vec<AttemptKey> = reports.iter().map(|it| it.key).collect();
+            reports.retain(|it| !is_fenced(&it.outcome));
+            self.record(reports, &Vec::from_iter(looks)).await;
+            {
+                let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                for key in keys {
+                    held.remove(&key);
+                }
+            }
+            self.engine.start_queued_runs(starts).await;
         }
     }
 
     /// A batch that the database did not take is sent again, whole; nothing is recorded twice.
-    async fn record(&self, mut reports: Vec<Report>) {
+    async fn record(&self, mut reports: Vec<Report>, mut looks: &[DagRunId]) {
         let mut pause = Duration::from_millis(50);
-        while !self.lost.is_cancelled() && !reports.is_empty() {
-            match self.flush(reports.clone()).await {
+        while !self.lost.is_cancelled() && !(reports.is_empty() && looks.is_empty()) {
+            match self.flush(reports.clone(), looks).await {
                 Ok(()) => return,
                 Err(error) if is_transient(&error) => {
                     warn!(
@@ -62,10 +82,16 @@ impl Reporter {
                         "Results of worker {} are recorded one by one: {error:#}",
                         self.id
                     );
+                    for run in std::mem::take(&mut looks) {
+                        // Its run is marked, and the reaper's next pass repeats the look.
+                        if let Err(error) = self.engine.advance(*run).await {
+                            warn!(run.id = %run, "Could not look at run {run}: {error:#}");
+                        }
+                    }
                     reports = self.record_one_by_one(reports).await;
                 }
             }
-            if !reports.is_empty() {
+            if !reports.is_empty() || !looks.is_empty() {
                 sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(2));
             }
@@ -79,7 +105,7 @@ impl Reporter {
             if self.lost.is_cancelled() {
                 return vec![];
             }
-            let Err(error) = self.flush(vec![report.clone()]).await else {
+            let Err(error) = self.flush(vec![report.clone()], &[]).await else {
                 continue;
             };
             let run = report.key.instance.dag_run_id;
@@ -111,9 +137,10 @@ impl Reporter {
     }
 
     /// In a task that nobody cancels: a transaction is never dropped half-way.
-    async fn flush(&self, reports: Vec<Report>) -> anyhow::Result<()> {
-        let (engine, id) = (self.engine.clone(), self.id);
-        match tokio::spawn(async move { engine.flush(id, reports).await }).await {
+    async fn flush(&self, reports: Vec<Report>, looks: &[DagRunId]) -> anyhow::Result<()> {
+        let (engine, id, looks) = (self.engine.clone(), self.id, looks.to_vec());
+        let flush = async move { engine.flush_and_look(id, reports, &looks).await };
+        match tokio::spawn(flush).await {
             Ok(flushed) => flushed,
             Err(panic) => {
                 error!("Recording results panicked: {panic}");

@@ -52,7 +52,7 @@ tasks:
         .await;
     let run = bench.trigger("four").await;
     let worker = bench.worker().await;
-    let mut claims = bench.store.claim(worker, 2).await.unwrap();
+    let mut claims = bench.store.claim(worker, 2).await.unwrap().claims;
     claims.sort_by_key(|it| it.key);
     bench
         .flush(

@@ -95,7 +95,7 @@ tasks:
         .await;
     bench.trigger("many").await;
     let worker = bench.worker().await;
-    let mut claims = bench.store.claim(worker, 10).await.unwrap();
+    let mut claims = bench.store.claim(worker, 10).await.unwrap().claims;
     claims.sort_by_key(|it| it.key);
     let outcomes = [
         Outcome::Success {
@@ -241,7 +241,7 @@ tasks:
         .await;
     bench.trigger("early").await;
     let worker = bench.worker().await;
-    let mut claims = bench.store.claim(worker, 10).await.unwrap();
+    let mut claims = bench.store.claim(worker, 10).await.unwrap().claims;
     claims.sort_by_key(|it| it.key);
     bench.flush(worker, claims[0].key, refused("no")).await;
     let last = bench.claim(worker).await;

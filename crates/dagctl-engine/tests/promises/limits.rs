@@ -39,11 +39,8 @@ select coalesce((select max(n) from (select count(*) as n from dag_run where sta
 /// Works until everything has ended; every third attempt fails.
 async fn work(store: Store, engine: dagctl_engine::Engine, worker: dagctl_core::ids::WorkerId) {
     for round in 0_usize.. {
-        let due = store.queue_due_timers().await.unwrap();
-        for run in due.to_look_at {
-            engine.advance(run).await.unwrap();
-        }
-        let claims = store.claim(worker, 1 + round % 4).await.unwrap();
+        store.queue_due_timers().await.unwrap();
+        let claims = store.claim(worker, 1 + round % 4).await.unwrap().claims;
         let live: i64 =
             sqlx::query_scalar("select count(*) from dag_run where state in ('q', 'r')")
                 .fetch_one(store.pool())
@@ -144,11 +141,11 @@ async fn a_pool_that_shrinks_takes_no_more_until_it_has_room() {
     bench.store.set_pool(&narrow, Some(3)).await.unwrap();
     bench.trigger("crowd").await;
     let worker = bench.worker().await;
-    let claims = bench.store.claim(worker, 3).await.unwrap();
+    let claims = bench.store.claim(worker, 3).await.unwrap().claims;
     assert_eq!(claims.len(), 3);
     bench.store.set_pool(&narrow, Some(1)).await.unwrap();
     assert_eq!(
-        bench.store.claim(worker, 10).await.unwrap().len(),
+        bench.store.claim(worker, 10).await.unwrap().claims.len(),
         0,
         "t3 and t4 wait for the pool"
     );
@@ -156,8 +153,8 @@ async fn a_pool_that_shrinks_takes_no_more_until_it_has_room() {
     for claim in claims {
         bench.flush(worker, claim.key, Outcome::success()).await;
     }
-    let others = bench.store.claim(worker, 10).await.unwrap();
+    let others = bench.store.claim(worker, 10).await.unwrap().claims;
     assert_eq!(others.len(), 3, "t5, t6 and t7 are in no pool with a limit");
     bench.store.set_pool(&narrow, None).await.unwrap();
-    assert_eq!(bench.store.claim(worker, 10).await.unwrap().len(), 2);
+    assert_eq!(bench.store.claim(worker, 10).await.unwrap().claims.len(), 2);
 }

@@ -332,7 +332,7 @@ tasks:
     for is_good in [true, false] {
         bench.trigger("run").await;
         loop {
-            let claims = bench.store.claim(worker, 10).await.unwrap();
+            let claims = bench.store.claim(worker, 10).await.unwrap().claims;
             if claims.is_empty() {
                 break;
             }

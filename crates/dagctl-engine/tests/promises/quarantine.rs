@@ -149,7 +149,7 @@ async fn a_poisoned_report_in_a_batch_does_not_block_the_reports_beside_it() {
     bench.trigger("bad").await;
     let good = bench.trigger("good").await;
     let worker = bench.worker().await;
-    let claims = bench.store.claim(worker, 10).await.unwrap();
+    let claims = bench.store.claim(worker, 10).await.unwrap().claims;
     bench.execute(BREAK).await;
     let fresh = bench.another(|_| ()).await;
     let reports = claims

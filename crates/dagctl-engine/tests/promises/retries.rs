@@ -36,10 +36,10 @@ tasks:
             "pause {attempt} is {pause}"
         );
         // Not before its time.
-        assert_eq!(bench.store.queue_due_timers().await.unwrap().queued, 0);
+        assert_eq!(bench.store.queue_due_timers().await.unwrap(), 0);
         bench.execute("update timer set due_at = now()").await;
-        assert_eq!(bench.store.queue_due_timers().await.unwrap().queued, 1);
-        assert_eq!(bench.store.queue_due_timers().await.unwrap().queued, 0);
+        assert_eq!(bench.store.queue_due_timers().await.unwrap(), 1);
+        assert_eq!(bench.store.queue_due_timers().await.unwrap(), 0);
     }
     let claim = bench.claim(worker).await;
     bench
@@ -105,7 +105,7 @@ tasks:
     ] {
         let run = bench.trigger("three").await;
         let worker = bench.worker().await;
-        for claim in bench.store.claim(worker, 10).await.unwrap() {
+        for claim in bench.store.claim(worker, 10).await.unwrap().claims {
             bench
                 .flush(worker, claim.key, Failure::new(kind.clone(), "no").into())
                 .await;

@@ -88,6 +88,7 @@ impl Bench {
             version: "0".into(),
             slots: 4,
             lease: Duration::from_secs(600),
+            queues: vec!["default".into()],
         };
         self.store.register_worker(&new).await.unwrap()
     }
@@ -105,7 +106,7 @@ impl Bench {
 
     /// The one task that can be claimed.
     pub(crate) async fn claim(&self, worker: WorkerId) -> Claim {
-        let mut claims = self.store.claim(worker, 10).await.unwrap();
+        let mut claims = self.store.claim(worker, 10).await.unwrap().claims;
         assert_eq!(claims.len(), 1, "{claims:?}");
         claims.remove(0)
     }

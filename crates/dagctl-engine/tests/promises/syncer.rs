@@ -145,7 +145,7 @@ async fn a_run_keeps_the_version_it_started_with() {
     let new = bench.trigger("orders").await;
     let worker = bench.worker().await;
     loop {
-        let claims = bench.store.claim(worker, 10).await.unwrap();
+        let claims = bench.store.claim(worker, 10).await.unwrap().claims;
         if claims.is_empty() {
             break;
         }

@@ -44,7 +44,13 @@ async fn a_silent_workers_task_is_taken_over_as_a_new_attempt_that_costs_no_retr
     assert_eq!(heartbeat, Heartbeat::Lost);
     bench.flush(silent, claim.key, Outcome::success()).await;
     assert!(
-        bench.store.claim(silent, 1).await.unwrap().is_empty(),
+        bench
+            .store
+            .claim(silent, 1)
+            .await
+            .unwrap()
+            .claims
+            .is_empty(),
         "a lost worker gets no task"
     );
     let other = bench.worker().await;

@@ -109,7 +109,7 @@ async fn a_key_means_one_request_of_one_person() {
     assert_ne!(bench.ask(lee).await.dag_run_id, first.dag_run_id);
     // It stands for that run also when the run has ended.
     let worker = bench.worker().await;
-    for claim in bench.store.claim(worker, 10).await.unwrap() {
+    for claim in bench.store.claim(worker, 10).await.unwrap().claims {
         bench.flush(worker, claim.key, Outcome::success()).await;
     }
     let again = bench.ask(keyed("orders_daily", "k")).await;

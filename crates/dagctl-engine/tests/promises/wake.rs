@@ -115,6 +115,7 @@ async fn the_reaper_sleeps_until_the_first_lease_ends() {
         version: "0".into(),
         slots: 4,
         lease: Duration::from_secs(seconds),
+        queues: vec!["default".into()],
     };
     bench.store.register_worker(&lease(900)).await.unwrap();
     let first = bench.store.register_worker(&lease(600)).await.unwrap();

@@ -100,7 +100,7 @@ pub(crate) async fn set_pool(
     app.store()
         .put_pool(name.as_str(), write.slots, write.description.as_deref())
         .await?;
-    app.engine().pools_changed().await;
+    app.engine().pools_changed();
     app.store()
         .audit(AuditEntry {
             who: caller.name(),

@@ -1,7 +1,8 @@
 //! Makes good texts the active versions of their DAGs, many at once.
 //!
-//! Two syncers may store the same folder at the same time. Both insert and lock in the order of the DAGs' names, so
-//! neither waits for the other in a circle, and under the DAG's lock its versions are the syncer's own.
+//! Two syncers may store the same folder at the same time. Both insert in the order of the DAGs' names and lock in that
+//! of their keys, as everybody does, so neither waits for the other in a circle, and under the DAG's lock its versions
+//! are the syncer's own.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -39,6 +40,7 @@ impl Store {
     ) -> Result<Vec<(DagKey, DagVersionId)>, StoreError> {
         let mut tx = self.begin().await?;
         let pools = pools(&mut tx, new).await?;
+        let queues = queues(&mut tx, new).await?;
         let locked = lock(&mut tx, new).await?;
         let keyed: Vec<(i32, &NewVersion<'_>)> = new
             .iter()
@@ -56,7 +58,7 @@ impl Store {
                 .iter()
                 .filter_map(|(key, it)| Some((*made.get(key)?, it.dag)))
                 .collect();
-            insert_tasks(&mut tx, &dags, &pools).await?;
+            insert_tasks(&mut tx, &dags, &pools, &queues).await?;
             insert_edges(&mut tx, &dags).await?;
             versions.extend(made);
         }
@@ -98,6 +100,31 @@ async fn pools(tx: &mut Tx, new: &[NewVersion<'_>]) -> Result<HashMap<String, i3
     Ok(rows.into_iter().map(|it| (it.name, it.pool_key)).collect())
 }
 
+/// The keys of all queues that the tasks name.
+async fn queues(tx: &mut Tx, new: &[NewVersion<'_>]) -> Result<HashMap<String, i32>, StoreError> {
+    let tasks = new.iter().flat_map(|it| it.dag.tasks());
+    let names: BTreeSet<&str> = tasks.map(|it| it.queue.as_str()).collect();
+    let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+    let find = || {
+        sqlx::query!(
+            "select name, queue_key from queue where name = any($1)",
+            &names
+        )
+    };
+    let mut rows = find().fetch_all(&mut **tx).await?;
+    if rows.len() < names.len() {
+        sqlx::query!(
+            "insert into queue (name) select name from unnest($1::text[]) as it (name) order by name
+            on conflict (name) do nothing",
+            &names
+        )
+        .execute(&mut **tx)
+        .await?;
+        rows = find().fetch_all(&mut **tx).await?;
+    }
+    Ok(rows.into_iter().map(|it| (it.name, it.queue_key)).collect())
+}
+
 /// Makes the DAGs that are not there, and locks all of them.
 async fn lock(tx: &mut Tx, new: &[NewVersion<'_>]) -> Result<HashMap<String, Locked>, StoreError> {
     let specs = || new.iter().map(|it| &it.dag.spec);
@@ -117,7 +144,7 @@ async fn lock(tx: &mut Tx, new: &[NewVersion<'_>]) -> Result<HashMap<String, Loc
     .execute(&mut **tx)
     .await?;
     let rows = sqlx::query!(
-        "select dag_id, dag_key, schedule from dag where dag_id = any($1) order by dag_id for no key update",
+        "select dag_id, dag_key, schedule from dag where dag_id = any($1) order by dag_key for no key update",
         &names
     )
     .fetch_all(&mut **tx)
@@ -161,10 +188,10 @@ async fn insert_versions(
     let versions = || new.iter().map(|(_, it)| it);
     let commits: Vec<Option<String>> = versions().map(|it| it.commit.map(str::to_owned)).collect();
     let rows = sqlx::query!(
-        "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks)
-        select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks
-        from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[])
-            as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks)
+        "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success)
+        select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks, tells_success
+        from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::bool[])
+            as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success)
         returning dag_key, dag_version_id",
         &new.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
         &versions().map(|it| it.hash.to_owned()).collect::<Vec<_>>(),
@@ -172,7 +199,8 @@ async fn insert_versions(
         &versions().map(|it| it.dag.spec.file.clone()).collect::<Vec<_>>(),
         &files,
         &versions().map(|it| task_count(it.dag)).collect::<Vec<_>>(),
-        &versions().map(|it| int(it.dag.spec.max_active_tasks)).collect::<Vec<_>>()
+        &versions().map(|it| int(it.dag.spec.max_active_tasks)).collect::<Vec<_>>(),
+        &versions().map(|it| !it.dag.spec.on_success_callback.is_empty()).collect::<Vec<_>>()
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -184,10 +212,11 @@ async fn insert_tasks(
     tx: &mut Tx,
     dags: &[(i32, &Dag)],
     pools: &HashMap<String, i32>,
+    queues: &HashMap<String, i32>,
 ) -> Result<(), StoreError> {
     let (mut versions, mut indexes, mut names, mut operators) = (vec![], vec![], vec![], vec![]);
-    let (mut pool_keys, mut priorities, mut indegrees, mut rules) =
-        (vec![], vec![], vec![], vec![]);
+    let (mut pool_keys, mut queue_keys) = (vec![], vec![]);
+    let (mut priorities, mut indegrees, mut rules) = (vec![], vec![], vec![]);
     for (version, dag) in dags {
         for (at, task) in dag.indexed() {
             versions.push(*version);
@@ -195,20 +224,23 @@ async fn insert_tasks(
             names.push(task.task_id.to_string());
             operators.push(task.operator.name().to_owned());
             pool_keys.push(pools.get(task.pool.as_str()).copied());
+            queue_keys.push(queues.get(task.queue.as_str()).copied());
             priorities.push(task.priority_weight.saturating_neg());
             indegrees.push(i16::try_from(dag.upstream(at).len()).unwrap_or(i16::MAX));
             rules.push(letter(task.trigger_rule.letter()));
         }
     }
     sqlx::query!(
-        r#"insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, priority, indegree, rule)
-        select * from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::int[], $6::int[], $7::smallint[],
-            $8::"char"[])"#,
+        r#"insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, queue_key, priority, indegree,
+            rule)
+        select * from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[],
+            $8::smallint[], $9::"char"[])"#,
         &versions,
         &indexes,
         &names,
         &operators,
         &pool_keys as _,
+        &queue_keys as _,
         &priorities,
         &indegrees,
         &rules as _

@@ -6,9 +6,9 @@ with clock as materialized (
     from dag d
     where d.next_due_at is not null and not d.is_paused and d.missing_since is null and d.active_version_id is not null
 ), live as (
-    select dag_key, count(*) filter (where state = 'r') as running,
-        bool_or(state = 'q' and run_type = 'm') as is_asked_for, bool_or(state = 'q') as is_queued
-    from dag_run where state in ('q', 'r') group by dag_key
+    select dag_key, count(*) filter (where is_running) as running,
+        bool_or(not is_running and is_asked_for) as is_asked_for, bool_or(not is_running) as is_queued
+    from live_run group by dag_key
 )
 select clock.now as "now!",
     array(select dag_key from scheduled where next_due_at <= clock.now or has_ended order by dag_key) as "dags!",

@@ -3,13 +3,12 @@ with alive as (
     select greatest(lease_until, pg_postmaster_start_time() + make_interval(secs => $1)) as until
     from worker where lost_at is null and stopped_at is null
 ), left_over as (
-    select dag_run_id, look_error is not null as is_set_aside from dag_run
-    where state in ('q', 'r') and cancel_requested_at is not null
+    select dag_run_id, look_error is not null as is_set_aside
+    from live_run l join dag_run r using (dag_run_id)
+    where cancel_requested_at is not null or look_error is null and (look_wanted or state = 'r' and remaining = 0)
     union
     select q.dag_run_id, false from ready q join dag_run r using (dag_run_id)
     where q.lost >= $2 and q.worker_id is null and r.look_error is null
-    union
-    select dag_run_id, false from dag_run where state = 'r' and remaining = 0 and look_error is null
 )
 select
     exists (select from alive where until < now()) as "silent!",

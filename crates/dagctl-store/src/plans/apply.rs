@@ -22,7 +22,10 @@ impl Look {
         self.record_attempts(run, orders, &moves).await?;
         self.settle(run, orders, &moves).await?;
         self.set_timers(run, orders, &moves).await?;
-        let queued = self.enqueue(run, orders, &moves).await?;
+        let mut queued = self.enqueue(run, orders, &moves).await?;
+        if run.is_limited {
+            queued = self.fill(&[run.dag_run_id]).await?;
+        }
         self.add_notices(run.dag_run_id, orders.notices).await?;
         let ended = match orders.ends {
             Some(state) => self.end(run, state).await?,
@@ -117,7 +120,7 @@ impl Look {
         )
         .fetch_all(&mut *self.tx)
         .await?;
-        let total = rows.first().map_or(0, |it| it.total);
+        let (total, failed) = rows.first().map_or((0, 0), |it| (it.total, it.failed));
         let children: Vec<i32> = rows.iter().filter_map(|it| it.child).collect();
         let settled: Vec<i16> = rows.iter().filter_map(|it| it.settled).collect();
         let bad: Vec<i16> = rows.iter().filter_map(|it| it.bad).collect();
@@ -134,9 +137,10 @@ impl Look {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query!(
-            "update dag_run set remaining = remaining - $2 where dag_run_id = $1",
+            "update dag_run set remaining = remaining - $2, n_failed = n_failed + $3 where dag_run_id = $1",
             run.dag_run_id.get(),
-            total
+            total,
+            failed
         )
         .execute(&mut *self.tx)
         .await?;
@@ -302,22 +306,14 @@ impl Look {
         if tasks.is_empty() {
             return Ok(0);
         }
-        let done = sqlx::query!(
-            "with due as (
-                delete from timer where dag_run_id = $1 and task_index = any($3) and map_index = -1
-            )
-            insert into ready (pool_key, priority, dag_run_id, task_index, map_index, attempt, lost)
-            select k.pool_key, k.priority, $1, it.task_index, -1, it.attempt, coalesce(it.lost, t.lost)
-            from unnest($3::int[], $4::smallint[], $5::smallint[]) as it (task_index, attempt, lost)
-            join task_instance t on t.dag_run_id = $1 and t.task_index = it.task_index and t.map_index = -1
-            join dag_task k on k.dag_version_id = $2 and k.task_index = it.task_index
-            order by it.task_index
-            on conflict (dag_run_id, task_index, map_index) do nothing",
+        let done = sqlx::query_file!(
+            "src/plans/enqueue.sql",
             run.dag_run_id.get(),
             run.dag_version_id.get(),
             &tasks,
             &attempts,
-            &lost as _
+            &lost as _,
+            run.is_limited
         )
         .execute(&mut *self.tx)
         .await?;
@@ -354,6 +350,8 @@ impl Look {
                 update dag_run set state = $2, finished_at = clock_timestamp()
                 where dag_run_id = $1 and state = 'r' and remaining = 0
                 returning dag_key, dag_run_id, finished_at
+            ), live as (
+                delete from live_run l using ended e where l.dag_run_id = e.dag_run_id
             )
             update dag d set last_dag_run_id = e.dag_run_id, last_state = $2, last_at = e.finished_at
             from ended e where d.dag_key = e.dag_key
@@ -386,7 +384,7 @@ fn unstarted_attempt<'a>(
     }
     let facts = run.facts.tasks.get(usize::try_from(it.task.get()).ok()?)?;
     let attempt = match facts.standing {
-        Standing::UpForRetry | Standing::RetryDue => facts.attempt.saturating_add(1),
+        Standing::UpForRetry | Standing::Parked => facts.attempt.saturating_add(1),
         Standing::Waiting
         | Standing::Queued
         | Standing::Running

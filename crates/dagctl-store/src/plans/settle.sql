@@ -26,6 +26,9 @@ with planned as (
     group by 1
 ), timers as (
     delete from timer using settled s where timer.dag_run_id = $1 and timer.task_index = s.task_index
+), unparked as (
+    delete from parked using settled s where parked.dag_run_id = $1 and parked.task_index = s.task_index
 )
-select c.child as "child?", c.settled as "settled?", c.bad as "bad?", (select count(*) from settled)::int as "total!"
+select c.child as "child?", c.settled as "settled?", c.bad as "bad?", (select count(*) from settled)::int as "total!",
+    (select count(*) from settled where state in ('f', 'u'))::int as "failed!"
 from (select) one left join counted c on true

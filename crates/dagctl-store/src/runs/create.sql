@@ -30,7 +30,10 @@ with asked as materialized (
         note, triggered_by
     from asked join names using (dag_run_id)
     order by dag_run_id
-    returning dag_run_id, queued_at
+    returning dag_run_id, dag_key, run_type, queued_at
+), live as (
+    insert into live_run (dag_run_id, dag_key, is_running, is_asked_for)
+    select dag_run_id, dag_key, false, run_type = 'm' from made
 ), audited as (
     insert into audit (who, action, object, detail)
     select a.triggered_by, 'run.trigger', d.dag_id, jsonb_build_object('run_id', a.run_id)

@@ -1,25 +1,31 @@
 -- Starts queued runs: their task instances from the version's task list, on the server's side, and their roots into
--- the queue, no more of each run than `max_active_tasks`. Runs that somebody else started or ended are left out.
+-- the queue, no more of each run than `max_active_tasks`; the others are parked. Runs that somebody else started or
+-- ended are left out.
 with started as (
     update dag_run r
-    set state = 'r', started_at = clock_timestamp(), remaining = v.task_count,
-        is_limited = v.task_count > v.max_active_tasks
+    set state = 'r', started_at = clock_timestamp(), remaining = v.task_count
     from dag_version v
     where r.dag_run_id = any($1::bigint[]) and r.state = 'q' and v.dag_version_id = r.dag_version_id
     returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks
+), running as (
+    update live_run l set is_running = true from started s where l.dag_run_id = s.dag_run_id
 ), instances as (
     insert into task_instance (dag_run_id, task_index, pending)
     select s.dag_run_id, k.task_index, k.indegree
     from started s join dag_task k using (dag_version_id)
     order by s.dag_run_id, k.task_index
 ), root as materialized (
-    select s.dag_run_id, k.task_index, k.pool_key, k.priority,
-        row_number() over (partition by s.dag_run_id order by k.task_index) > s.max_active_tasks as waits
+    select s.dag_run_id, s.dag_version_id, k.task_index, k.pool_key, k.queue_key, k.priority,
+        row_number() over (partition by s.dag_run_id order by k.priority, k.task_index) > s.max_active_tasks as waits
     from started s join dag_task k using (dag_version_id)
     where k.indegree = 0
+), parked as (
+    insert into parked (dag_run_id, task_index, map_index, pool_key, queue_key, priority, attempt, dag_version_id, epoch)
+    select dag_run_id, task_index, -1, pool_key, queue_key, priority, 1, dag_version_id, 0
+    from root where waits
 ), queued as (
-    insert into ready (pool_key, priority, dag_run_id, task_index, map_index, attempt)
-    select pool_key, priority, dag_run_id, task_index, -1, 1
+    insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch)
+    select pool_key, queue_key, priority, dag_run_id, task_index, -1, 1, dag_version_id, 0
     from root where not waits
     order by dag_run_id, task_index
     returning 1

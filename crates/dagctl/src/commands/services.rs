@@ -125,6 +125,7 @@ impl CommonArgs {
         .engine_config();
         if let Some(worker) = worker {
             config.slots = worker.slots;
+            config.queues = worker.queues.iter().map(ToString::to_string).collect();
             config.drain_timeout = worker.grace.unwrap_or(GRACE);
         }
         let daemon = Daemon::new(&url, config, signals)?;

@@ -1,0 +1,25 @@
+-- Moves parked tasks of runs that the caller has locked into the queue, the most urgent first, as far as
+-- `max_active_tasks` allows: a task that is queued or running holds a place, one that waits for its next try does not.
+with run as materialized (
+    select r.dag_run_id, v.max_active_tasks - (
+        select count(*) from ready q where q.dag_run_id = r.dag_run_id
+    ) as places
+    from dag_run r join dag_version v using (dag_version_id)
+    where r.dag_run_id = any($1::bigint[]) and r.state = 'r' and r.cancel_requested_at is null
+), chosen as materialized (
+    select p.* from run
+    cross join lateral (
+        select dag_run_id, task_index, map_index from parked
+        where parked.dag_run_id = run.dag_run_id
+        order by priority, task_index, map_index
+        limit greatest(0, run.places)
+    ) p
+), moved as (
+    delete from parked p using chosen c
+    where (p.dag_run_id, p.task_index, p.map_index) = (c.dag_run_id, c.task_index, c.map_index)
+    returning p.*
+)
+insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, lost, dag_version_id, epoch)
+select pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, lost, dag_version_id, epoch
+from moved
+order by dag_run_id, priority, task_index, map_index
