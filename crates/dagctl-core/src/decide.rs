@@ -202,7 +202,8 @@ impl Look<'_> {
         }
         match task.trigger_rule {
             TriggerRule::AllSuccess if failed => Ruling::UpstreamFailed,
-            TriggerRule::AllSuccess if any(&[Verdict::Skipped]) => Ruling::Skip,
+            // Not before the last has settled: it may fail, and the order of news must not change what becomes of a task.
+            TriggerRule::AllSuccess if all_settled && any(&[Verdict::Skipped]) => Ruling::Skip,
             TriggerRule::AllSuccess | TriggerRule::AllDone if all_settled => Ruling::Run,
             TriggerRule::AllSuccess | TriggerRule::AllDone => Ruling::Wait,
             TriggerRule::OneFailed if failed => Ruling::Run,

@@ -215,6 +215,15 @@ fn a_skip_is_passed_on_and_the_run_succeeds() {
 }
 
 #[test]
+fn a_skip_is_not_passed_on_before_the_last_upstream_task_has_settled() {
+    check("a: skipped; b: running; c after a and b: waiting", "");
+    check(
+        "a: skipped; b: success; c after a and b: waiting",
+        "c → skipped; run → success",
+    );
+}
+
+#[test]
 fn all_success_fails_as_soon_as_one_upstream_task_failed() {
     check(
         "a: failed; b: running; c after a and b: waiting",
