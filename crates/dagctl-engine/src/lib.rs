@@ -30,7 +30,6 @@ use std::sync::Arc;
 
 use dagctl_core::dag::Dag;
 use dagctl_core::ids::{DagId, DagRunId, DagVersionId};
-use dagctl_runner::IdleSessions;
 use dagctl_store::dags::Paused;
 use dagctl_store::database::Topic;
 use dagctl_store::vault::Vault;
@@ -60,7 +59,6 @@ struct Inner {
     dags: DagCache,
     facts: Facts,
     logs: LogWriter,
-    idle_sessions: IdleSessions,
     settings: Settings,
     triggers: trigger::Waiting,
     wake: Wake,
@@ -94,7 +92,6 @@ impl Engine {
             dags: DagCache::default(),
             facts: Facts::default(),
             logs: LogWriter::default(),
-            idle_sessions: IdleSessions::default(),
             settings,
             triggers: trigger::Waiting::default(),
             wake: Wake::default(),

@@ -36,7 +36,6 @@ use tokio::time::{sleep, timeout};
 
 pub use crate::clean_up::CleanUp;
 pub use crate::log::{Log, LogLimits, LogLine, Stream};
-pub use crate::sql::idle::IdleSessions;
 pub use crate::stop::{Stop, StopReason, Stopper};
 
 /// One try of a task, with everything it needs to run.
@@ -68,8 +67,6 @@ pub struct Attempt {
     pub execution_timeout: Option<Duration>,
     /// What hides that which must not be seen in logs, messages and outputs.
     pub masker: Masker,
-    /// Log-ins that attempts of this process leave to each other.
-    pub idle_sessions: IdleSessions,
     /// What operators do after they were stopped; starts as [`CleanUp::default`].
     pub clean_up: CleanUp,
 }

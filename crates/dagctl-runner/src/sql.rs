@@ -3,7 +3,6 @@
 pub(crate) mod checks;
 pub(crate) mod endpoint;
 pub(crate) mod error;
-pub(crate) mod idle;
 pub(crate) mod parameters;
 mod relation;
 pub(crate) mod session;

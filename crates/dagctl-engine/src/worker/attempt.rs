@@ -260,7 +260,6 @@ async fn gather(
         dag_dir,
         execution_timeout: task.execution_timeout,
         masker: settings.masker().clone(),
-        idle_sessions: engine.inner.idle_sessions.clone(),
         clean_up: CleanUp::default(),
     })
 }

@@ -55,12 +55,7 @@ impl Endpoint {
             .username(login)
             .database(database)
             .password(password)
-            // The name that a log-in returns to between two attempts; each sets its own.
-            .application_name(if is_redshift {
-                &application_name
-            } else {
-                "dagctl"
-            })
+            .application_name(&application_name)
             .statement_cache_capacity(0)
             .disable_statement_logging();
         if is_redshift {

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use dagctl_core::connection::{Connection, Dialect};
+use dagctl_core::connection::Dialect;
 use dagctl_core::outcome::{Failure, FailureKind};
 use dagctl_core::sql_text;
 use futures::TryStreamExt;
@@ -14,12 +14,8 @@ use tokio::time::sleep;
 
 use super::endpoint::Endpoint;
 use super::error::{Sent, failure};
-use super::idle::{IdleSessions, Login};
 use super::relation;
 use crate::{Attempt, CleanUp, Log};
-
-/// Ends a statement whose worker was killed.
-const CHECK_CONNECTION: &str = "set client_connection_check_interval = '2s'";
 
 /// How long the end of a statement that was stopped is waited for.
 const END_PATIENCE: Duration = Duration::from_secs(10);
@@ -27,12 +23,11 @@ const END_PATIENCE: Duration = Duration::from_secs(10);
 /// One log-in. Dropped before [`Session::close`], it ends what it runs and undoes what it left.
 #[derive(Debug)]
 pub(crate) struct Session {
-    login: Option<Login>,
-    to: Connection,
-    idle: IdleSessions,
+    connection: Option<PgConnection>,
     pub(crate) endpoint: Endpoint,
     pub(crate) log: Log,
     clean_up: CleanUp,
+    backend: String,
     /// Whether the next statement would be answered at once, and by its own answer.
     pub(crate) is_ready: bool,
     /// Statements that undo what would stay behind; run after a failure or a stop, not on [`Session::close`].
@@ -48,49 +43,22 @@ impl Session {
         let connection = attempt.connection(conn_id)?;
         let endpoint = Endpoint::new(connection, application_name(attempt))?;
         let mut session = Self {
-            login: None,
-            to: connection.clone(),
-            idle: attempt.idle_sessions.clone(),
+            connection: Some(endpoint.connect().await?),
             endpoint,
             log: log.clone(),
             clean_up: attempt.clean_up.share(),
+            backend: String::new(),
             is_ready: true,
             undo: vec![],
         };
-        if session.is_redshift() {
-            session.log_in().await?;
-            return Ok(session);
-        }
-        let name = sql_text::literal(&session.endpoint.application_name);
-        let introduction = format!("set application_name = {name}; {CHECK_CONNECTION}");
-        while let Some(login) = session.idle.take(connection) {
-            session.login = Some(login);
-            // A server that was started again has ended what we kept.
-            if session.execute(&introduction).await.is_ok() {
-                return Ok(session);
-            }
-            session.login = None;
-        }
-        session.log_in().await?;
-        if session.execute(&introduction).await.is_err() {
-            // The second setting is not known before Postgres 14, nor on every system.
-            session
-                .execute(&format!("set application_name = {name}"))
-                .await?;
+        session.backend = session.text("select pg_backend_pid()").await?;
+        if !session.is_redshift() {
+            // Ends a statement whose worker was killed. Not known before Postgres 14, nor on every system.
+            let _ = session
+                .execute("set client_connection_check_interval = '2s'")
+                .await;
         }
         Ok(session)
-    }
-
-    async fn log_in(&mut self) -> Result<(), Failure> {
-        self.login = Some(Login {
-            connection: self.endpoint.connect().await?,
-            backend: String::new(),
-        });
-        let backend = self.text("select pg_backend_pid()").await?;
-        if let Some(login) = &mut self.login {
-            login.backend = backend;
-        }
-        Ok(())
     }
 
     /// Whether only the common ground of Postgres and Redshift may be used.
@@ -132,7 +100,7 @@ impl Session {
             return Err(Failure::new(FailureKind::Definition, message));
         }
         let endpoint = &self.endpoint;
-        let connection = &mut self.login.as_mut().ok_or_else(closed)?.connection;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
         // What breaks off in the middle leaves an answer that may never end.
         self.is_ready = false;
         let mut results = sqlx::raw_sql(AssertSqlSafe(sent.sql)).fetch_many(connection);
@@ -154,8 +122,7 @@ impl Session {
 
     /// The connection itself, for COPY.
     pub(crate) fn raw(&mut self) -> Result<&mut PgConnection, Failure> {
-        let login = self.login.as_mut().ok_or_else(closed)?;
-        Ok(&mut login.connection)
+        self.connection.as_mut().ok_or_else(closed)
     }
 
     /// Logs a statement's first lines before it runs.
@@ -179,20 +146,11 @@ impl Session {
         self.log.line(format!("→ {rows} row{s} in {took}")).await;
     }
 
-    /// Leaves the log-in to another attempt after all went well.
+    /// Logs out after all went well.
     pub(crate) async fn close(mut self) {
-        if !self.is_ready || self.is_redshift() {
-            return self.log_out().await;
-        }
-        if let Some(login) = self.login.take() {
-            self.idle.keep(self.to.clone(), login);
-        }
-    }
-
-    async fn log_out(&mut self) {
-        if let Some(login) = self.login.take() {
+        if let Some(connection) = self.connection.take() {
             // The work is committed; a connection that breaks now changes nothing.
-            let _ = login.connection.close().await;
+            let _ = connection.close().await;
         }
     }
 
@@ -210,19 +168,20 @@ impl Session {
             }
         }
         let failure = relation::explain(&mut self, failure).await;
-        self.log_out().await;
+        self.close().await;
         failure
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(login) = self.login.take() else {
+        let Some(connection) = self.connection.take() else {
             return;
         };
+        drop(connection);
         let end = End {
             endpoint: self.endpoint.clone(),
-            backend: login.backend,
+            backend: std::mem::take(&mut self.backend),
             undo: std::mem::take(&mut self.undo),
             log: self.log.clone(),
         };

@@ -12,9 +12,7 @@ use dagctl_core::outcome::{Failure, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
 use dagctl_core::variable::Masker;
 use dagctl_runner::stop;
-use dagctl_runner::{
-    Attempt, CleanUp, IdleSessions, Log, LogLimits, LogLine, Stop, StopReason, Stopper,
-};
+use dagctl_runner::{Attempt, CleanUp, Log, LogLimits, LogLine, Stop, StopReason, Stopper};
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
@@ -108,7 +106,6 @@ impl Run {
             dag_dir: self.dag_dir(),
             execution_timeout: self.execution_timeout,
             masker: Masker::new(self.all_secrets()),
-            idle_sessions: IdleSessions::default(),
             clean_up: CleanUp::default(),
         }
     }

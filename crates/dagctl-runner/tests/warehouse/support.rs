@@ -13,7 +13,7 @@ use dagctl_core::operator::{BuildTable, Operator, Swap, Target};
 use dagctl_core::outcome::{Failure, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
 use dagctl_core::variable::Masker;
-use dagctl_runner::{Attempt, CleanUp, IdleSessions, Log, LogLimits, LogLine, stop};
+use dagctl_runner::{Attempt, CleanUp, Log, LogLimits, LogLine, stop};
 use dagctl_testkit::TestDatabase;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -147,7 +147,6 @@ impl Warehouse {
                     .iter()
                     .map(|it| it.expose().to_owned()),
             ),
-            idle_sessions: IdleSessions::default(),
             clean_up: CleanUp::default(),
         }
     }
