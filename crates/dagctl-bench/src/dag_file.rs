@@ -19,6 +19,20 @@ pub(crate) fn chain(tasks: usize) -> String {
     layered(tasks, 1)
 }
 
+/// No-op tasks in a row, every second one for the workers of another queue.
+pub(crate) fn alternating(tasks: usize, queues: [&str; 2]) -> String {
+    let mut text = HEAD.to_owned();
+    for at in 0..tasks {
+        let queue = queues[at % 2];
+        let waits = match at {
+            0 => String::new(),
+            _ => format!(", depends_on: t{}", at - 1),
+        };
+        let _ = writeln!(text, "  t{at}: {{operator: empty, queue: {queue}{waits}}}");
+    }
+    text
+}
+
 /// Layers of `width` no-op tasks: each waits for the one above it, and every second one's neighbour for that one too,
 /// which makes about 1.35 edges a task.
 pub(crate) fn layered(tasks: usize, width: usize) -> String {
@@ -74,6 +88,7 @@ mod tests {
     fn every_file_is_a_good_one() {
         assert_eq!(read(fan_out(500)), (500, 0));
         assert_eq!(read(chain(30)), (30, 29));
+        assert_eq!(read(alternating(30, ["left", "right"])), (30, 29));
         assert_eq!(read(diamond()), (6, 8));
         assert_eq!(read(layered(100, 10)), (100, 135));
         assert_eq!(read(layered(10, 2)), (10, 12));

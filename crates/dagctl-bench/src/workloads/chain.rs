@@ -27,6 +27,7 @@ async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
         let after = chain::fused(&standalone.floor_url, long).await?;
         rows.extend(lines(&format!("chain of {tasks}"), &hops, &before, &after));
     }
+    rows.extend(to_and_fro(bench, &standalone).await?);
     let commit = commit::measure(&standalone.floor_url, long).await?;
     rows.push(Row::new(
         "one commit of one row, plain SQL: p50",
@@ -35,6 +36,22 @@ async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
     ));
     standalone.stop().await?;
     Ok(rows)
+}
+
+/// Two more processes, each with the tasks of its own queue, so that every hop is one to the other process.
+async fn to_and_fro(bench: &Bench, standalone: &Standalone) -> anyhow::Result<Vec<Row>> {
+    let (tasks, runs) = (bench.size(300, 30), bench.size(3, 1));
+    let text = dag_file::alternating(tasks, ["left", "right"]);
+    standalone.add_dag("to_and_fro", &text).await?;
+    let left = standalone.add_worker(&["--queues", "left"]).await?;
+    let right = standalone.add_worker(&["--queues", "right"]).await?;
+    let before = chain::listen(&standalone.floor_url, tasks).await?;
+    let hops = hops(standalone, "to_and_fro", runs).await?;
+    let after = chain::listen(&standalone.floor_url, tasks).await?;
+    left.stop().await?;
+    right.stop().await?;
+    let name = format!("chain of {tasks} between two processes");
+    Ok(lines(&name, &hops, &before, &after))
 }
 
 /// The middle and the end of the hops, against the better of the two floors.
