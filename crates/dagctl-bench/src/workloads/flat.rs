@@ -5,6 +5,7 @@ use anyhow::Context;
 use super::{Measured, Workload};
 use crate::bench::Bench;
 use crate::dag_file;
+use crate::history;
 use crate::report::median;
 use crate::row::{Row, Target, Unit};
 use crate::standalone::Wanted;
@@ -15,13 +16,52 @@ const LAYERS: usize = 5;
 pub(super) const WORKLOAD: Workload = Workload {
     key: "W11",
     name: "flat",
-    about: "the cost of a task in DAGs of 10 to 10,000 tasks, and with 1 to 8 worker processes",
+    about: "the cost of a task in DAGs of 10 to 10,000 tasks, behind 10 million rows, and with 1 to 8 worker processes",
     run: |bench| -> Measured<'_> { Box::pin(run(bench)) },
 };
 
 async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
     let mut rows = sizes(bench).await?;
+    rows.extend(past(bench).await?);
     rows.extend(workers(bench).await?);
+    Ok(rows)
+}
+
+/// The same work with nothing behind it, with a million task instances, with ten.
+async fn past(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
+    const TASKS: usize = 100;
+    let standalone = bench.standalone(Wanted::slots(1000)).await?;
+    standalone
+        .add_dag("old", &dag_file::layered(TASKS, TASKS / LAYERS))
+        .await?;
+    let (mut filled, mut costs) = (0, vec![]);
+    for past in [0, bench.size(10_000, 100), bench.size(100_000, 200)] {
+        let past = i32::try_from(past)?;
+        if past > filled {
+            history::fill(&standalone.db, filled + 1, past - filled).await?;
+            filled = past;
+        }
+        let mut best = f64::MAX;
+        for _ in 0..bench.size(3, 1) {
+            let drained = standalone.drain("old", bench.size(200, 10), TASKS).await?;
+            best = best.min(1e6 / drained.rate);
+        }
+        costs.push((i64::from(past) * TASKS as i64, best));
+    }
+    standalone.stop().await?;
+    let mut rows: Vec<Row> = costs
+        .iter()
+        .map(|(behind, cost)| {
+            let what = format!("a task with {behind} rows of history");
+            Row::new(what, *cost, Unit::lower("µs"))
+        })
+        .collect();
+    let growth = costs[costs.len() - 1].1 / costs[0].1;
+    let what = format!(
+        "a task's cost from 0 to {} rows of history",
+        costs[costs.len() - 1].0
+    );
+    rows.push(Row::new(what, growth, Unit::TIMES).target(Target::Figure(1.1)));
     Ok(rows)
 }
 
