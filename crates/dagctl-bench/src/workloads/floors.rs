@@ -17,7 +17,7 @@ pub(super) const WORKLOAD: Workload = Workload {
 async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
     let standalone = bench.standalone(Wanted::default()).await?;
     let url = &standalone.floor_url;
-    let times = bench.size(2_000, 100);
+    let times = bench.size(1_000, 100);
     let commit = commit::measure(url, times).await?;
     let cycle = Cycle::prepare(&standalone.floor_db, bench.is_quick())
         .await?
