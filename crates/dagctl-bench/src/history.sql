@@ -16,7 +16,7 @@ begin
             count(*) over () as members
         from dag where active_version_id is not null and task_count <= 1000
     ), made as (
-        select n, since + (now() - since) * (n - first) / runs as at,
+        select n, since + (now() - since) * (n - first + 1) / runs as at,
             case when n % 10 < 2 then 0 when n % 10 < 6 then 1 + n / 10 % 9 else 10 + n / 10 * 4 + n % 10 - 6 end as pick
         from generate_series(first, first + runs - 1) n
     )
