@@ -1,6 +1,7 @@
 //! The worker: claims queued tasks up to its slots, runs them, reports what became of them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use dagctl_core::ids::{AttemptKey, DagRunId, WorkerId};
 use dagctl_runner::{StopReason, Stopper};
 use dagctl_store::attempts::Claim;
 use dagctl_store::workers::{Heartbeat, NewWorker};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, RwLock, mpsc};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,6 +32,15 @@ const SWEEP: Duration = Duration::from_secs(3600);
 /// How long before the end of a lease that could not be renewed everything under way is stopped.
 const KILL_MARGIN: Duration = Duration::from_secs(3);
 
+/// Exchanges with the database at the same time: while one commits, the other computes. Never more, since they wait for
+/// each other where they meet.
+const EXCHANGES: usize = 2;
+
+/// The exchange that a run belongs to: two of them must not wait for each other's lock on it.
+fn exchange_of(run: DagRunId) -> usize {
+    usize::try_from(run.get()).unwrap_or(0) % EXCHANGES
+}
+
 /// One worker process at work.
 struct Worker {
     engine: Engine,
@@ -40,13 +50,17 @@ struct Worker {
     held: Held,
     /// A slot became free.
     freed: Notify,
-    /// What simply succeeded.
-    reports: mpsc::UnboundedSender<Report>,
+    /// What simply succeeded, by the exchange that its run belongs to.
+    reports: [mpsc::UnboundedSender<Report>; EXCHANGES],
     /// All else.
     rest: mpsc::UnboundedSender<Rest>,
     attempts: TaskTracker,
-    /// Nothing is claimed any more.
-    is_sated: CancellationToken,
+    /// Slots that exchanges under way have been asked to fill.
+    asked_for: AtomicUsize,
+    /// Held for reading while a claim has not been taken on, for writing while lost answers are made good.
+    claiming: RwLock<()>,
+    /// By exchange: it claims nothing any more.
+    is_sated: [CancellationToken; EXCHANGES],
     /// The lease is gone: nothing of this worker counts any more.
     lost: CancellationToken,
 }
@@ -99,7 +113,8 @@ async fn work_as(
     stop: &CancellationToken,
     hurry: &CancellationToken,
 ) {
-    let (reports, inbox) = mpsc::unbounded_channel();
+    let (reports, inboxes): (Vec<_>, Vec<_>) =
+        (0..EXCHANGES).map(|_| mpsc::unbounded_channel()).unzip();
     let (rest, rest_inbox) = mpsc::unbounded_channel();
     let held = Held::default();
     let worker = Arc::new(Worker {
@@ -108,10 +123,12 @@ async fn work_as(
         running: Mutex::default(),
         held: held.clone(),
         freed: Notify::new(),
-        reports,
+        reports: std::array::from_fn(|at| reports[at].clone()),
         rest,
         attempts: TaskTracker::new(),
-        is_sated: CancellationToken::new(),
+        asked_for: AtomicUsize::new(0),
+        claiming: RwLock::default(),
+        is_sated: std::array::from_fn(|_| CancellationToken::new()),
         lost: CancellationToken::new(),
     });
     let reporter = Reporter {
@@ -125,21 +142,31 @@ async fn work_as(
     let heart = tokio::spawn(worker.clone().keep_lease(beating.clone()));
     let is_drained = CancellationToken::new();
     // Tasks of their own that nobody cancels: a transaction is never dropped half-way.
-    let exchange = Exchange::new(worker.clone(), inbox);
-    let exchange = tokio::spawn(exchange.run(stop.clone(), is_drained.clone()));
+    let exchanges: Vec<_> = inboxes
+        .into_iter()
+        .enumerate()
+        .map(|(at, inbox)| {
+            let exchange = Exchange::new(worker.clone(), at, inbox);
+            tokio::spawn(exchange.run(stop.clone(), is_drained.clone()))
+        })
+        .collect();
 
     tokio::select! {
         () = stop.cancelled() => (),
         () = worker.lost.cancelled() => (),
     }
-    tokio::select! {
-        () = worker.is_sated.cancelled() => (),
-        () = hurry.cancelled() => (),
+    for is_sated in &worker.is_sated {
+        tokio::select! {
+            () = is_sated.cancelled() => (),
+            () = hurry.cancelled() => (),
+        }
     }
     worker.drain(hurry).await;
     is_drained.cancel();
-    if exchange.await.is_err() {
-        error!("Reporting of worker {id} ended badly");
+    for exchange in exchanges {
+        if exchange.await.is_err() {
+            error!("Reporting of worker {id} ended badly");
+        }
     }
 
     let is_lost = worker.lost.is_cancelled();
@@ -190,7 +217,8 @@ impl Worker {
     fn report(&self, report: Report) {
         // Nobody listens only once the lease is gone.
         let _ = if report.is_plain() {
-            self.reports.send(report).map_err(drop)
+            let exchange = exchange_of(report.key.instance.dag_run_id);
+            self.reports[exchange].send(report).map_err(drop)
         } else {
             self.rest.send(Rest::Report(report)).map_err(drop)
         };
@@ -198,7 +226,8 @@ impl Worker {
 
     /// A claim may have been committed although its answer was lost: what it took is ours, and nobody else runs it.
     async fn adopt(&self) -> anyhow::Result<Vec<Claim>> {
-        // Known before the database is asked: an attempt that is reported meanwhile must not look like a lost one.
+        // Alone: what another exchange has claimed and not taken on yet would look like a lost claim. And known before the
+        // database is asked: so would an attempt that is reported meanwhile.
         let known = self.lock_held().clone();
         let held = self.engine.store().held(self.id).await?;
         Ok(held
@@ -207,8 +236,19 @@ impl Worker {
             .collect())
     }
 
-    fn free_slots(&self) -> usize {
-        usize::from(self.engine.config().slots).saturating_sub(self.lock().len())
+    /// Sets aside up to `most` free slots for a claim; given back by [`Worker::asked`].
+    fn ask_for(&self, most: usize) -> usize {
+        let running = self.lock();
+        let taken = running.len() + self.asked_for.load(Ordering::Acquire);
+        let slots = usize::from(self.engine.config().slots);
+        let asked = slots.saturating_sub(taken).min(most);
+        self.asked_for.fetch_add(asked, Ordering::AcqRel);
+        asked
+    }
+
+    /// A claim has been answered, and what came of it started.
+    fn asked(&self, slots: usize) {
+        self.asked_for.fetch_sub(slots, Ordering::AcqRel);
     }
 
     async fn keep_lease(self: Arc<Self>, stop: CancellationToken) {

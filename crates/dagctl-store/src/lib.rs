@@ -18,4 +18,6 @@ pub mod vault;
 pub mod views;
 pub mod workers;
 
+mod week;
+
 pub use database::{Store, StoreError, StoreOptions};

@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::Worker;
 use super::reporter::Rest;
+use super::{Worker, exchange_of};
 use crate::advance::is_transient;
 use crate::flush::Report;
 
@@ -25,9 +25,11 @@ const FULL: Duration = Duration::from_millis(20);
 /// How soon a worker looks again while tasks wait that it could not take.
 const WAITING: Duration = Duration::from_secs(1);
 
-/// The loop that reports and claims for one worker.
+/// A loop that reports and claims for one worker.
 pub(super) struct Exchange {
     worker: Arc<Worker>,
+    /// Which of the worker's exchanges it is.
+    number: usize,
     inbox: mpsc::UnboundedReceiver<Report>,
     hot: HotPath,
     /// Where the last tasks came from.
@@ -44,8 +46,13 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(worker: Arc<Worker>, inbox: mpsc::UnboundedReceiver<Report>) -> Self {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        number: usize,
+        inbox: mpsc::UnboundedReceiver<Report>,
+    ) -> Self {
         Self {
+            number,
             hot: worker.engine.store().hot_path(),
             worker,
             inbox,
@@ -77,18 +84,22 @@ impl Exchange {
             }
             let is_stopping = stop.is_cancelled() || lost.is_cancelled();
             if is_stopping {
-                self.worker.is_sated.cancel();
+                self.worker.is_sated[self.number].cancel();
             }
-            let free = match is_stopping {
-                true => 0,
-                false => self.worker.free_slots().min(BATCH),
-            };
             if self.is_answer_lost && !is_stopping && self.batch.is_empty() {
                 self.adopt().await;
                 continue;
             }
-            if !self.batch.is_empty() || free > 0 && self.is_hungry {
-                self.exchange(free).await;
+            let asked = match is_stopping {
+                true => 0,
+                false => self.worker.ask_for(BATCH),
+            };
+            let is_due = !self.batch.is_empty() || asked > 0 && self.is_hungry;
+            if is_due {
+                self.exchange(asked).await;
+            }
+            self.worker.asked(asked);
+            if is_due {
                 continue;
             }
             if was_drained {
@@ -128,6 +139,8 @@ impl Exchange {
     }
 
     async fn exchange(&mut self, free: usize) {
+        let worker = self.worker.clone();
+        let _claiming = worker.claiming.read().await;
         let successes: Vec<PlainSuccess> = self
             .batch
             .iter()
@@ -179,7 +192,12 @@ impl Exchange {
     fn start(&mut self, claims: Vec<Claim>) {
         for claim in claims {
             match self.worker.start(claim) {
-                Some(report) if report.is_plain() => self.batch.push(report),
+                Some(report)
+                    if report.is_plain()
+                        && exchange_of(report.key.instance.dag_run_id) == self.number =>
+                {
+                    self.batch.push(report);
+                }
                 Some(report) => self.worker.report(report),
                 None => (),
             }
@@ -223,7 +241,9 @@ impl Exchange {
     }
 
     async fn adopt(&mut self) {
-        match self.worker.adopt().await {
+        let worker = self.worker.clone();
+        let _alone = worker.claiming.write().await;
+        match worker.adopt().await {
             Ok(claims) => {
                 self.is_answer_lost = false;
                 self.is_hungry = true;

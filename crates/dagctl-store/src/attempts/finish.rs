@@ -1,13 +1,16 @@
 //! The hot path: plain successes recorded, what waited for them queued or handed on, in one statement.
 
+use std::sync::Arc;
+
 use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, WorkerId};
 use dagctl_core::schedule::Schedule;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection};
 
 use super::{Claim, Columns, Lane, PlainSuccess, attempt_key};
 use crate::plans::Look;
+use crate::week::Week;
 use crate::{Store, StoreError};
 
 /// What a batch of plain successes led to.
@@ -43,6 +46,8 @@ pub struct Wish {
 pub struct HotPath {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
+    /// The statement for the last week that all runs of a batch were of.
+    narrow: Option<(Week, Arc<str>)>,
 }
 
 impl Store {
@@ -54,6 +59,7 @@ impl Store {
         HotPath {
             options,
             connection: None,
+            narrow: None,
         }
     }
 }
@@ -71,10 +77,31 @@ impl HotPath {
             Some(it) => it,
             None => self.options.connect().await?,
         };
+        let batch = Batch::of(successes);
         // Given up with its connection if it fails: what the server made of it is not known.
-        let finished = finish(&mut connection, worker, successes, wish).await?;
+        let finished = match self.narrow(&batch) {
+            Some(statement) => {
+                finish_narrow(&mut connection, statement, worker, &batch, wish).await?
+            }
+            None => finish(&mut connection, worker, &batch, wish).await?,
+        };
         self.connection = Some(connection);
         Ok(finished)
+    }
+
+    /// The statement with the week's partitions in place of the tables; `None`: the runs are of several weeks. Setting up
+    /// a plan for all partitions would cost more than carrying it out, and the more so the longer the history is.
+    fn narrow(&mut self, batch: &Batch) -> Option<Arc<str>> {
+        if let (Some(first), Some(last)) = (batch.runs.first(), batch.runs.last()) {
+            let week = Week::of(*first);
+            if week != Week::of(*last) {
+                return None;
+            }
+            if self.narrow.as_ref().is_none_or(|(it, _)| *it != week) {
+                self.narrow = Some((week, Arc::from(week.narrow(FINISH))));
+            }
+        }
+        self.narrow.as_ref().map(|(_, it)| it.clone())
     }
 
     /// Ends the connection.
@@ -100,7 +127,7 @@ impl Look {
                 queue_key: 0,
             },
         };
-        finish(&mut self.tx, worker, successes, nothing).await
+        finish(&mut self.tx, worker, &Batch::of(successes), nothing).await
     }
 
     /// Queues parked tasks of locked runs as far as `max_active_tasks` allows. Gives back how many.
@@ -116,28 +143,103 @@ impl Look {
     }
 }
 
+const FINISH: &str = include_str!("finish.sql");
+
+/// Plain successes as the arrays that the statement takes.
+struct Batch {
+    columns: Columns,
+    outputs: Vec<Option<Value>>,
+    /// Their runs, sorted, each once.
+    runs: Vec<i64>,
+}
+
+impl Batch {
+    fn of(successes: &[PlainSuccess]) -> Self {
+        let columns = Columns::of(successes.iter().map(|it| &it.key));
+        let mut runs = columns.dag_run_ids.clone();
+        runs.sort_unstable();
+        runs.dedup();
+        Self {
+            columns,
+            outputs: successes
+                .iter()
+                .map(|it| (!it.outputs.is_empty()).then(|| Value::Object(it.outputs.clone())))
+                .collect(),
+            runs,
+        }
+    }
+}
+
+/// The answer's one row.
+#[derive(sqlx::FromRow)]
+struct Row {
+    #[sqlx(rename = "settled!")]
+    settled: i32,
+    #[sqlx(rename = "queued!")]
+    queued: i32,
+    #[sqlx(rename = "undecided!")]
+    undecided: Vec<i64>,
+    #[sqlx(rename = "limited!")]
+    limited: Vec<i64>,
+    #[sqlx(rename = "to_start!")]
+    to_start: Vec<i32>,
+    #[sqlx(rename = "others_wait!")]
+    others_wait: bool,
+    #[sqlx(rename = "dag_run_ids!")]
+    dag_run_ids: Vec<i64>,
+    #[sqlx(rename = "task_indexes!")]
+    task_indexes: Vec<i32>,
+    #[sqlx(rename = "map_indexes!")]
+    map_indexes: Vec<i32>,
+    #[sqlx(rename = "attempts!")]
+    attempts: Vec<i16>,
+    #[sqlx(rename = "dag_version_ids!")]
+    dag_version_ids: Vec<i32>,
+    #[sqlx(rename = "epochs!")]
+    epochs: Vec<i16>,
+}
+
+impl From<Row> for Finished {
+    fn from(row: Row) -> Self {
+        let claims = (0..row.dag_run_ids.len())
+            .map(|at| Claim {
+                key: attempt_key(
+                    row.dag_run_ids[at],
+                    row.task_indexes[at],
+                    row.map_indexes[at],
+                    row.attempts[at],
+                ),
+                dag_version_id: DagVersionId(row.dag_version_ids[at]),
+                epoch: row.epochs[at],
+            })
+            .collect();
+        Self {
+            settled: row.settled,
+            queued: row.queued,
+            undecided: row.undecided.into_iter().map(DagRunId).collect(),
+            limited: row.limited.into_iter().map(DagRunId).collect(),
+            to_start: row.to_start.into_iter().map(DagKey).collect(),
+            claims,
+            others_wait: row.others_wait,
+        }
+    }
+}
+
 async fn finish(
     connection: &mut PgConnection,
     worker: WorkerId,
-    successes: &[PlainSuccess],
+    batch: &Batch,
     wish: Wish,
 ) -> Result<Finished, StoreError> {
-    let columns = Columns::of(successes.iter().map(|it| &it.key));
-    let outputs: Vec<Option<Value>> = successes
-        .iter()
-        .map(|it| (!it.outputs.is_empty()).then(|| Value::Object(it.outputs.clone())))
-        .collect();
-    let mut runs = columns.dag_run_ids.clone();
-    runs.sort_unstable();
-    runs.dedup();
-    let row = sqlx::query_file!(
+    let row = sqlx::query_file_as!(
+        Row,
         "src/attempts/finish.sql",
-        &columns.dag_run_ids,
-        &columns.task_indexes,
-        &columns.map_indexes,
-        &columns.attempts,
-        &outputs as _,
-        &runs,
+        &batch.columns.dag_run_ids,
+        &batch.columns.task_indexes,
+        &batch.columns.map_indexes,
+        &batch.columns.attempts,
+        &batch.outputs as _,
+        &batch.runs,
         worker.get(),
         i64::try_from(wish.slots).unwrap_or(i64::MAX),
         wish.lane.pool_key,
@@ -146,25 +248,30 @@ async fn finish(
     )
     .fetch_one(connection)
     .await?;
-    let claims = (0..row.dag_run_ids.len())
-        .map(|at| Claim {
-            key: attempt_key(
-                row.dag_run_ids[at],
-                row.task_indexes[at],
-                row.map_indexes[at],
-                row.attempts[at],
-            ),
-            dag_version_id: DagVersionId(row.dag_version_ids[at]),
-            epoch: row.epochs[at],
-        })
-        .collect();
-    Ok(Finished {
-        settled: row.settled,
-        queued: row.queued,
-        undecided: row.undecided.into_iter().map(DagRunId).collect(),
-        limited: row.limited.into_iter().map(DagRunId).collect(),
-        to_start: row.to_start.into_iter().map(DagKey).collect(),
-        claims,
-        others_wait: row.others_wait,
-    })
+    Ok(row.into())
+}
+
+/// As [`finish`], with the same statement on one week's tables.
+async fn finish_narrow(
+    connection: &mut PgConnection,
+    statement: Arc<str>,
+    worker: WorkerId,
+    batch: &Batch,
+    wish: Wish,
+) -> Result<Finished, StoreError> {
+    let row: Row = sqlx::query_as(AssertSqlSafe(statement))
+        .bind(&batch.columns.dag_run_ids)
+        .bind(&batch.columns.task_indexes)
+        .bind(&batch.columns.map_indexes)
+        .bind(&batch.columns.attempts)
+        .bind(&batch.outputs)
+        .bind(&batch.runs)
+        .bind(worker.get())
+        .bind(i64::try_from(wish.slots).unwrap_or(i64::MAX))
+        .bind(wish.lane.pool_key)
+        .bind(wish.lane.queue_key)
+        .bind(Schedule::Continuous.describe())
+        .fetch_one(connection)
+        .await?;
+    Ok(row.into())
 }
