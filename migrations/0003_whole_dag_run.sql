@@ -3,18 +3,10 @@
 create table dag_run_whole (like dag_run including defaults including constraints)
 with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
 insert into dag_run_whole select * from dag_run order by dag_run_id;
-do $$
-begin
-    if to_regclass('dag_run_live') is not null then
-        create index dag_run_whole_live on dag_run_whole (dag_key, dag_run_id) where state in ('q', 'r');
-    end if;
-end
-$$;
 drop table dag_run;
 alter table dag_run_whole rename to dag_run;
 alter table dag_run add constraint dag_run_pkey primary key (dag_run_id);
 create index dag_run_by_dag on dag_run (dag_key, dag_run_id desc) include (state);
-alter index if exists dag_run_whole_live rename to dag_run_live;
 create index dag_run_failed on dag_run (dag_key, dag_run_id desc) where state = 'f';
 analyze dag_run;
 

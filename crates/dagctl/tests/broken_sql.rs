@@ -102,12 +102,12 @@ impl Stage {
 
     /// Misspells a keyword, and waits until the scheduler has read it.
     async fn break_the_sql(&self) {
-        let before = self.version().await;
+        let before = eventually("the first version", async || self.version().await).await;
         let text = std::fs::read_to_string(self.installation.place.path(CONFIG)).unwrap();
         let text = replaced(&text, "(PARTITION BY A.userid", "(parition by A.userid");
         self.installation.place.write(CONFIG, &text);
         eventually("the new version", async || {
-            (self.version().await != before).then_some(())
+            (self.version().await != Some(before)).then_some(())
         })
         .await;
     }

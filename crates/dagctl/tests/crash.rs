@@ -117,7 +117,7 @@ impl Stage {
     async fn wait_until_it_builds(&self, run: &Run) {
         eventually("a task that builds a table", async || {
             let claimed: i64 = sqlx::query_scalar(
-                "select count(*) from ready join dag_run using (dag_run_id) join dag_task using (dag_version_id, task_index)
+                "select count(*) from ready join dag_run using (dag_run_id) join dag_task k on k.dag_version_id = dag_run.dag_version_id and k.task_index = ready.task_index
                  where dag_run_id = $1 and worker_id is not null and task_id like 'build.%'",
             )
             .bind(run.dag_run_id)

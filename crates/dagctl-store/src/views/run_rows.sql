@@ -9,8 +9,8 @@ from (
         select dag_run_id from dag_run where $2::"char" is null and dag_key = $1 and dag_run_id < $3
         order by dag_run_id desc limit $4
     ) union all (
-        select dag_run_id from dag_run
-        where $2 in ('q', 'r') and state = $2 and state in ('q', 'r') and dag_key = $1 and dag_run_id < $3
+        select dag_run_id from live_run
+        where $2 in ('q', 'r') and is_running = ($2 = 'r') and dag_key = $1 and dag_run_id < $3
         order by dag_run_id desc limit $4
     ) union all (
         select dag_run_id from dag_run where $2 = 'f' and state = 'f' and dag_key = $1 and dag_run_id < $3

@@ -1,6 +1,6 @@
 -- Task instances of a run after a place, upstream first: of any state, or of some, or those of one name. As people see
--- them: `q`, `r` and `t` stand for queued, running and up for retry. The run's key goes into every table by itself, so
--- that each reads the one partition of its week.
+-- them: `q`, `r`, `d` and `t` stand for queued, running, scheduled and up for retry. The run's key goes into every
+-- table by itself, so that each reads the one partition of its week.
 with task as (
     select
         t.task_index, t.map_index, k.task_id, k.operator, k.pool_key, t.state as letter, t.attempt, t.reason,
@@ -10,6 +10,7 @@ with task as (
             when t.state <> 'n' then t.state
             when y.worker_id is not null then 'r'::"char"
             when y.dag_run_id is not null then 'q'::"char"
+            when d.dag_run_id is not null then 'd'::"char"
             when m.dag_run_id is not null then 't'::"char"
             else 'n'::"char"
         end as state
@@ -17,6 +18,7 @@ with task as (
     join dag_task k on k.task_index = t.task_index
         and k.dag_version_id = (select dag_version_id from dag_run where dag_run_id = $1)
     left join ready y on y.dag_run_id = $1 and y.task_index = t.task_index and y.map_index = t.map_index
+    left join parked d on d.dag_run_id = $1 and d.task_index = t.task_index and d.map_index = t.map_index
     left join timer m on m.dag_run_id = $1 and m.task_index = t.task_index and m.map_index = t.map_index
     where t.dag_run_id = $1 and (t.task_index, t.map_index) > ($2::int, $3::int)
 ), page as (
