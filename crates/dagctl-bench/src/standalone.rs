@@ -96,9 +96,7 @@ impl Standalone {
         let local: LocalAccess = serde_json::from_slice(&text)?;
         let database_url = local
             .database_url
-            .context("standalone has no private Postgres")?
-            // Said, because `PGPORT` would be taken for what is left unsaid.
-            .replacen("@localhost/", "@localhost:5432/", 1);
+            .context("standalone has no private Postgres")?;
         let db = connect(&database_url, 8).await?;
         let is_there: bool =
             sqlx::query_scalar("select exists (select from pg_database where datname = $1)")

@@ -178,7 +178,7 @@ impl PrivatePostgres {
     #[must_use]
     pub fn connection_url(&self, database: &str) -> String {
         format!(
-            "postgres://{ROLE}@localhost/{}?host={}",
+            "postgres://{ROLE}@localhost:5432/{}?host={}",
             percent_encoded(database),
             percent_encoded(&self.socket_dir.to_string_lossy())
         )

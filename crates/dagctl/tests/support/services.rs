@@ -52,10 +52,10 @@ impl Installation {
 
     /// Offers a database of the tests as a connection.
     pub fn offer(&mut self, conn_id: &str, database_url: &str) -> &mut Self {
-        // Ours are `postgres://user@localhost/name?host=<socket folder, encoded>`.
+        // Ours are `postgres://user@localhost:5432/name?host=<socket folder, encoded>`.
         let (before, socket) = database_url.split_once("?host=").unwrap();
         let uri = before.replacen(
-            "@localhost/",
+            "@localhost:5432/",
             &format!("@{}/", socket.replace('/', "%2F")),
             1,
         );
