@@ -52,12 +52,6 @@ impl Rest {
         Ok(body.into())
     }
 
-    /// Reads one thing.
-    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let body = self.send(self.request(Method::GET, path)).await?;
-        Ok(serde_json::from_slice(&body)?)
-    }
-
     /// Triggers a run.
     pub(crate) async fn trigger(&self, dag_id: &str) -> anyhow::Result<Run> {
         let request = self

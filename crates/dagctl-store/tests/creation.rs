@@ -33,14 +33,15 @@ impl Stage {
                 insert into dag (dag_id, is_paused, file, watermark, max_active_runs)
                 values ($1, false, 'a.yaml', now(), $2) returning dag_key
             ), v as (
-                insert into dag_version (dag_key, hash, file, files, task_count, max_active_tasks)
-                select dag_key, 'a', 'a.yaml', '{}', 2, 16 from d
+                insert into dag_version (dag_key, hash, file, files, task_count, max_active_tasks, tells_success)
+                select dag_key, 'a', 'a.yaml', '{}', 2, 16, false from d
                 returning dag_version_id, dag_key
             ), p as (
                 insert into pool (name) values ($1) returning pool_key
             ), t as (
-                insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, priority, indegree, rule)
-                select dag_version_id, at, 't' || at, 'empty', pool_key, 0, at, 's'
+                insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, queue_key, priority,
+                    indegree, rule)
+                select dag_version_id, at, 't' || at, 'empty', pool_key, 1, 0, at, 's'
                 from v, p, generate_series(0, 1) at
             )
             select dag_key, dag_version_id from v",
