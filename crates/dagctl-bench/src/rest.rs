@@ -4,7 +4,6 @@ use anyhow::{Context, bail};
 use dagctl_api::PREFIX;
 use dagctl_api::runs::{Run, TriggerRequest, Triggered};
 use reqwest::{Method, RequestBuilder};
-use serde::de::DeserializeOwned;
 
 /// A client with a token. Clones share their connections.
 #[derive(Debug, Clone)]
