@@ -7,7 +7,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use dagctl_core::dag::{Catchup, Dag, DagSpec, Task, TriggerRule};
 use dagctl_core::decide::decide;
-use dagctl_core::ids::{DagId, PoolName, TaskId};
+use dagctl_core::ids::{DagId, PoolName, QueueName, TaskId};
 use dagctl_core::operator::Operator;
 use dagctl_core::outcome::Outcome;
 use dagctl_core::retry::RetryPolicy;
@@ -49,6 +49,7 @@ fn dag(tasks: usize) -> Dag {
         retry: RetryPolicy::default(),
         execution_timeout: None,
         pool: PoolName::new("default_pool").expect("a name"),
+        queue: QueueName::new("default").expect("a name"),
         priority_weight: 1,
         on_failure_callback: vec![],
         on_success_callback: vec![],
@@ -96,8 +97,8 @@ fn context() -> Context {
         timezone: TimeZone::UTC,
         params: Map::new(),
         outputs: BTreeMap::new(),
-        variables: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
-        connections: BTreeMap::new(),
+        variables: BTreeMap::from([("region".to_owned(), "eu".to_owned())]).into(),
+        connections: BTreeMap::new().into(),
         run_dir: "/runs/1".to_owned(),
         try_number: 1,
     })

@@ -51,6 +51,7 @@ async fn queue(store: &Store) -> anyhow::Result<WorkerId> {
         version: "0".to_owned(),
         slots: 500,
         lease: Duration::from_secs(3600),
+        queues: vec!["default".into()],
     };
     Ok(store.register_worker(&worker).await?)
 }
@@ -58,7 +59,7 @@ async fn queue(store: &Store) -> anyhow::Result<WorkerId> {
 /// Claims so many tasks, and hands them back beside the clock.
 async fn claim(store: &Store, worker: WorkerId, batch: usize) -> anyhow::Result<Duration> {
     let begun = Instant::now();
-    let claims = store.claim(worker, batch).await?;
+    let claims = store.claim(worker, batch).await?.claims;
     let time = begun.elapsed();
     assert_eq!(claims.len(), batch);
     sqlx::query("update ready set worker_id = null, claimed_at = null where worker_id is not null")

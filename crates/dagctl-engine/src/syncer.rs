@@ -156,7 +156,7 @@ impl Syncer {
         }
         let mut to_store = changed(&load, &self.stored);
         let mut lost = gone(&load, &self.stored);
-        if !is_sweep && !(to_store.is_empty() && lost.is_empty()) {
+        if !(is_sweep || to_store.is_empty() && lost.is_empty()) {
             let names = to_store.iter().map(|it| it.dag_id.clone());
             let names: Vec<String> = names.chain(lost.iter().cloned()).collect();
             let stored = self.engine.store().stored_dags(Some(&names)).await?;

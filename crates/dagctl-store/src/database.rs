@@ -12,8 +12,8 @@ use crate::accounts::TokenCache;
 /// The schema this build works with.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
-/// A connection that was given back less than this ago is not asked whether it lives.
-const TRUSTED: Duration = Duration::from_secs(1);
+/// A connection that was given back less than this ago is not asked whether it lives: no server starts again as fast.
+const TRUSTED: Duration = Duration::from_millis(50);
 
 /// Why the store could not do as asked.
 #[derive(Debug, thiserror::Error)]

@@ -32,13 +32,13 @@ async fn a_batch_cut_by_kill_9_loses_and_repeats_nothing() {
     place.write("dags/wide.yaml", &wide());
     let server = OwnServer::start(Durability::Full).await;
     let url = server.database("dagctl");
-    let installation = Installation::new(place, &url);
+    let mut installation = Installation::new(place, &url);
     let pool = PgPoolOptions::new()
         .max_connections(2)
         .connect_lazy(&url)
         .unwrap();
+    let web = installation.open().await;
     let scheduler = installation.start(&["scheduler"]).await;
-    let web = installation.start(&["web"]).await;
     eventually("the DAG", async || {
         let known = "select count(*) from dag where active_version_id is not null";
         (number(&pool, known).await == 1).then_some(())

@@ -129,10 +129,10 @@ impl Engine {
             dags.iter().map(|it| (it.dag_id.as_str(), it)).collect();
         let mut answers: Vec<Option<Answer>> = requests.iter().map(|_| None).collect();
         let mut left = vec![];
-        for at in 0..requests.len() {
+        for (at, answer) in answers.iter_mut().enumerate() {
             match self.plan(&dags, requests, at).await {
                 Ok(planned) => left.push(planned),
-                Err(error) => answers[at] = Some(Err(error)),
+                Err(error) => *answer = Some(Err(error)),
             }
         }
         let mut names = Names::default();

@@ -68,7 +68,7 @@ impl Reporter {
     /// A batch that the database did not take is sent again, whole; nothing is recorded twice.
     async fn record(&self, mut reports: Vec<Report>, mut looks: &[DagRunId]) {
         let mut pause = Duration::from_millis(50);
-        while !self.lost.is_cancelled() && !(reports.is_empty() && looks.is_empty()) {
+        while !(self.lost.is_cancelled() || reports.is_empty() && looks.is_empty()) {
             match self.flush(reports.clone(), looks).await {
                 Ok(()) => return,
                 Err(error) if is_transient(&error) => {

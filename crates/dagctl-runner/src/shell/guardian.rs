@@ -92,6 +92,10 @@ impl Drop for Guarded {
 }
 
 impl Guardian {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "processes are the runner's to start"
+    )]
     fn start(&mut self) {
         let Some(argument) = ARGUMENT.get() else {
             return;

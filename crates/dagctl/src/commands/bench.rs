@@ -94,8 +94,7 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Workload>, Stop> {
     }
     names
         .iter()
-        .map(|it| it.split(','))
-        .flatten()
+        .flat_map(|it| it.split(','))
         .map(|it| dagctl_bench::find(it.trim()).map_err(Stop::broken))
         .collect()
 }
@@ -126,7 +125,7 @@ fn print(report: &Report, format: Format, printer: Printer) {
         &report.rows,
         ["", "WORKLOAD", "FIGURE", "FLOOR", "RATIO", "TARGET", "MET"],
         |it| {
-            let floor = it.floor.map(|floor| number(floor)).unwrap_or_default();
+            let floor = it.floor.map(number).unwrap_or_default();
             let ratio = it.ratio.map(|it| format!("{it:.2} ×")).unwrap_or_default();
             let met = match it.met {
                 Some(true) => printer.paint(Tone::Good, "yes"),
