@@ -1,5 +1,7 @@
 //! Runs that are made together end as if they had been made one after the other.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up ends it")]
+
 use dagctl_core::ids::{DagKey, DagVersionId};
 use dagctl_store::Store;
 use dagctl_store::database::MIGRATIONS;

@@ -1,5 +1,7 @@
 //! Pages stay as fast as they are, however long the history: held by what their statements read, not by a clock.
 
+#![expect(clippy::unwrap_used, reason = "what a test cannot set up ends it")]
+
 use std::collections::BTreeSet;
 
 use dagctl_store::database::MIGRATIONS;
