@@ -36,8 +36,6 @@ pub struct EngineConfig {
     pub poll: Duration,
     /// How long attempts may go on after a worker was asked to stop.
     pub drain_timeout: Duration,
-    /// Whether no other process works on this database: then nobody has to be told, or listened to.
-    pub is_alone: bool,
     /// The 32 bytes that secrets are sealed with.
     pub secret_key: [u8; 32],
 }
@@ -67,7 +65,6 @@ impl EngineConfig {
             heartbeat: Duration::from_secs(5),
             poll: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(300),
-            is_alone: false,
             secret_key,
         }
     }

@@ -68,9 +68,7 @@ impl Engine {
     /// Tells the services of this process, and soon those of others, that there is news.
     pub(crate) fn tell(&self, topic: Topic) {
         self.wake().up(topic);
-        if !self.config().is_alone {
-            self.hint(topic);
-        }
+        self.hint(topic);
     }
 
     /// Tells whoever waits for a slot of a pool that pools were changed.

@@ -108,7 +108,6 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
     };
     let mut config = setup.engine_config();
     config.slots = args.worker.slots;
-    config.is_alone = postgres.is_some();
     config.queues = args.worker.queues.iter().map(ToString::to_string).collect();
     config.drain_timeout = args.worker.grace.unwrap_or(GRACE);
     config.base_url.get_or_insert_with(|| url.clone());
@@ -154,9 +153,7 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
 
     daemon.start_scheduler(syncer);
     daemon.start_worker();
-    if postgres.is_none() {
-        daemon.start_listening();
-    }
+    daemon.start_listening();
     daemon.start_web(listener);
     let keep = CancellationToken::new();
     let postgres = postgres.map(|server| {
