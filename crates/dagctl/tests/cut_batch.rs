@@ -1,4 +1,4 @@
-//! kill -9 of the worker in the middle of batches of hundreds of tasks: what was recorded stays as it was, all else is
+//! kill -9 of the worker in the middle of batches of a hundred tasks: what was recorded stays as it was, all else is
 //! done once more, and the run ends.
 #![expect(
     clippy::unwrap_used,
@@ -18,8 +18,8 @@ use crate::support::services::Installation;
 use crate::support::{Place, eventually};
 
 /// Tasks of the run: rows of tasks that wait for one another, so that each batch counts down and queues the next.
-const WIDTH: usize = 400;
-const DEPTH: usize = 25;
+const WIDTH: usize = 150;
+const DEPTH: usize = 20;
 /// How often the worker is killed; one that hits the run after its end does not count.
 const KILLS: usize = 4;
 
@@ -44,7 +44,7 @@ async fn a_batch_cut_by_kill_9_loses_and_repeats_nothing() {
         (number(&pool, known).await == 1).then_some(())
     })
     .await;
-    let mut worker = installation.start(&["worker", "--slots", "300"]).await;
+    let mut worker = installation.start(&["worker", "--slots", "100"]).await;
     let run = installation.trigger("wide", &[]).await;
 
     let mut cut = 0;
@@ -63,7 +63,7 @@ async fn a_batch_cut_by_kill_9_loses_and_repeats_nothing() {
         worker.kill().await;
         let before = settled(&pool).await;
         cut += usize::from(before.len() < WIDTH * DEPTH);
-        worker = installation.start(&["worker", "--slots", "300"]).await;
+        worker = installation.start(&["worker", "--slots", "100"]).await;
         let after = settled(&pool).await;
         for (task, it) in &before {
             assert_eq!(
