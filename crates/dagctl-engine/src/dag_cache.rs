@@ -16,6 +16,8 @@ const MOST_KEPT: usize = 2000;
 #[derive(Debug, Default)]
 pub(crate) struct DagCache {
     by_version: Mutex<HashMap<DagVersionId, Arc<Dag>>>,
+    /// Held while a version is read and parsed: hundreds of attempts may ask for one at the same time.
+    reading: tokio::sync::Mutex<()>,
 }
 
 impl DagCache {
@@ -25,6 +27,10 @@ impl DagCache {
         store: &Store,
         version: DagVersionId,
     ) -> anyhow::Result<Arc<Dag>> {
+        if let Some(dag) = self.known(version) {
+            return Ok(dag);
+        }
+        let _reading = self.reading.lock().await;
         match self.known(version) {
             Some(dag) => Ok(dag),
             None => self.parse(version, store.version_texts(version).await?),
