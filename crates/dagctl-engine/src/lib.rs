@@ -60,7 +60,7 @@ struct Inner {
     facts: Facts,
     logs: LogWriter,
     settings: Settings,
-    triggers: trigger::Waiting,
+    triggers: trigger::Triggers,
     wake: Wake,
     hints: hints::Hints,
 }
@@ -93,7 +93,7 @@ impl Engine {
             facts: Facts::default(),
             logs: LogWriter::default(),
             settings,
-            triggers: trigger::Waiting::default(),
+            triggers: trigger::triggers(),
             wake: Wake::default(),
             hints: hints::Hints::default(),
         };

@@ -13,7 +13,7 @@ use crate::Engine;
 
 mod batch;
 
-pub(crate) use batch::Waiting;
+pub(crate) use batch::{Triggers, triggers};
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq)]

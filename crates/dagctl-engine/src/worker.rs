@@ -22,9 +22,11 @@ use crate::sweeper::Sweeper;
 
 mod attempt;
 mod exchange;
+mod hunger;
 mod reporter;
 
 use exchange::Exchange;
+use hunger::Hunger;
 use reporter::{Held, Reporter, Rest};
 
 /// How often folders of old runs are looked for.
@@ -55,6 +57,8 @@ struct Worker {
     /// All else.
     rest: mpsc::UnboundedSender<Rest>,
     attempts: TaskTracker,
+    /// There may be tasks to take.
+    hunger: Hunger,
     /// Slots that exchanges under way have been asked to fill.
     asked_for: AtomicUsize,
     /// Held for reading while a claim has not been taken on, for writing while lost answers are made good.
@@ -126,6 +130,7 @@ async fn work_as(
         reports: std::array::from_fn(|at| reports[at].clone()),
         rest,
         attempts: TaskTracker::new(),
+        hunger: Hunger::default(),
         asked_for: AtomicUsize::new(0),
         claiming: RwLock::default(),
         is_sated: std::array::from_fn(|_| CancellationToken::new()),
@@ -249,6 +254,10 @@ impl Worker {
     /// A claim has been answered, and what came of it started.
     fn asked(&self, slots: usize) {
         self.asked_for.fetch_sub(slots, Ordering::AcqRel);
+        if slots > 0 && self.hunger.is_felt() {
+            // The other exchange may have found them set aside.
+            self.freed.notify_one();
+        }
     }
 
     async fn keep_lease(self: Arc<Self>, stop: CancellationToken) {

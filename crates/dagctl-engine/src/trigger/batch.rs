@@ -4,8 +4,7 @@
 //! request waits for nobody, a thousand at once share their commits, and no timer is involved.
 
 use std::collections::{HashMap, HashSet};
-use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dagctl_core::ids::{DagId, check_name};
 use dagctl_core::nearest::nearest;
@@ -17,55 +16,25 @@ use dagctl_store::runs::{Created, DagToRun, Idempotency, NewRun, RunType};
 use dagctl_store::views::runs::{RunKind, RunRow};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use super::{TriggerError, TriggerRequest, Triggered};
 use crate::Engine;
+use crate::grouped::Grouped;
 
 /// Runs made in one transaction at most.
 const MOST: usize = 500;
 /// Names that are tried for a run that nobody gave one.
 const MOST_NAMES: usize = 100;
 
-/// Requests that wait for the creation under way.
-#[derive(Debug, Default)]
-pub(crate) struct Waiting {
-    queue: Mutex<Queue>,
-}
+/// Requests that wait for the creation under way, and their answers.
+pub(crate) type Triggers = Grouped<TriggerRequest, Answer>;
 
-#[derive(Debug, Default)]
-struct Queue {
-    asked: Vec<Asked>,
-    is_served: bool,
-}
+/// What becomes of a request.
+pub(crate) type Answer = Result<Triggered, TriggerError>;
 
-/// A request, and where its answer goes.
-#[derive(Debug)]
-struct Asked {
-    request: TriggerRequest,
-    answer: oneshot::Sender<Answer>,
-}
-
-type Answer = Result<Triggered, TriggerError>;
-
-impl Waiting {
-    /// Whether somebody must be found who serves the queue.
-    fn put(&self, asked: Asked) -> bool {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.asked.push(asked);
-        !mem::replace(&mut queue.is_served, true)
-    }
-
-    /// The next batch; `None` ends the service.
-    fn take(&self) -> Option<Vec<Asked>> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.asked.is_empty() {
-            queue.is_served = false;
-            return None;
-        }
-        let most = queue.asked.len().min(MOST);
-        Some(queue.asked.drain(..most).collect())
-    }
+/// No requests yet.
+pub(crate) fn triggers() -> Triggers {
+    Grouped::new(MOST)
 }
 
 /// A run to be made.
@@ -82,34 +51,14 @@ struct Planned {
 }
 
 impl Engine {
-    /// Asks for a run; the answer is missing where its maker broke off.
-    pub(super) async fn ask_for_run(
-        &self,
-        request: TriggerRequest,
-    ) -> Result<Answer, oneshot::error::RecvError> {
-        let (answer, answered) = oneshot::channel();
-        if self.inner.triggers.put(Asked { request, answer }) {
-            let engine = self.clone();
-            // A task of its own: whoever asked may go away in the middle of the transaction.
-            tokio::spawn(async move {
-                while let Some(asked) = engine.inner.triggers.take() {
-                    let engine = engine.clone();
-                    // A task for each batch, so that a panic ends it and not the service.
-                    let _ = tokio::spawn(async move { engine.answer(asked).await }).await;
-                }
-            });
-        }
-        answered.await
-    }
-
-    async fn answer(&self, asked: Vec<Asked>) {
-        let (requests, senders): (Vec<_>, Vec<_>) =
-            asked.into_iter().map(|it| (it.request, it.answer)).unzip();
-        let answers = self.make_runs(&requests).await;
-        for (sender, answer) in senders.into_iter().zip(answers) {
-            // Whoever asked may be gone.
-            let _ = sender.send(answer);
-        }
+    /// Asks for a run; no answer where its maker broke off.
+    pub(super) async fn ask_for_run(&self, request: TriggerRequest) -> Option<Answer> {
+        let engine = self.clone();
+        let answer = move |requests: Vec<TriggerRequest>| {
+            let engine = engine.clone();
+            async move { engine.make_runs(&requests).await }
+        };
+        self.inner.triggers.ask(request, answer).await
     }
 
     async fn make_runs(&self, requests: &[TriggerRequest]) -> Vec<Answer> {

@@ -35,11 +35,11 @@ pub(super) struct Exchange {
     /// Where the last tasks came from.
     lane: Lane,
     batch: Vec<Report>,
-    /// There may be tasks to take.
-    is_hungry: bool,
     /// Tasks wait elsewhere than in the lane.
     others_wait: bool,
     elsewhere_after: Instant,
+    /// They were not asked for, because they had just been asked for in vain.
+    is_elsewhere_owed: bool,
     /// The answer to an exchange was lost: the worker may hold claims that it does not know.
     is_answer_lost: bool,
     pause: Duration,
@@ -61,9 +61,9 @@ impl Exchange {
                 queue_key: 0,
             },
             batch: vec![],
-            is_hungry: true,
             others_wait: false,
             elsewhere_after: Instant::now(),
+            is_elsewhere_owed: false,
             is_answer_lost: false,
             pause: Duration::ZERO,
         }
@@ -94,7 +94,7 @@ impl Exchange {
                 true => 0,
                 false => self.worker.ask_for(BATCH),
             };
-            let is_due = !self.batch.is_empty() || asked > 0 && self.is_hungry;
+            let is_due = !self.batch.is_empty() || asked > 0 && self.worker.hunger.is_felt();
             if is_due {
                 self.exchange(asked).await;
             }
@@ -112,8 +112,11 @@ impl Exchange {
                 () = lost.cancelled(), if !is_stopping => (),
                 () = is_drained.cancelled() => (),
                 () = self.worker.freed.notified() => (),
-                () = self.worker.engine.wake().ready.notified() => self.is_hungry = true,
-                () = sleep(nap) => self.is_hungry = true,
+                () = self.worker.engine.wake().ready.notified() => self.worker.hunger.call(),
+                () = sleep(nap) => {
+                    self.is_elsewhere_owed = false;
+                    self.worker.hunger.call();
+                }
             }
         }
         self.hot.close().await;
@@ -121,6 +124,9 @@ impl Exchange {
 
     /// How long until the worker looks by itself; hints come earlier.
     fn nap(&self) -> Duration {
+        if self.is_elsewhere_owed {
+            return self.elsewhere_after.duration_since(Instant::now());
+        }
         let poll = self.worker.engine.config().poll;
         let nap = if self.others_wait {
             poll.min(WAITING)
@@ -156,37 +162,46 @@ impl Exchange {
             slots: if self.is_answer_lost { 0 } else { free },
             lane: self.lane,
         };
-        match self.hot.finish(self.worker.id, &successes, wish).await {
+        let heard = worker.hunger.heard();
+        match self.hot.finish(worker.id, &successes, wish).await {
             Ok(finished) => {
                 self.pause = Duration::ZERO;
                 self.forget();
-                self.follow(finished, wish.slots).await;
+                let left = self.follow(finished, wish.slots).await;
+                if left > 0 {
+                    worker.hunger.sated(heard);
+                }
             }
             Err(error) => self.failed(error.into()).await,
         }
     }
 
-    async fn follow(&mut self, mut finished: Finished, wished: usize) {
-        self.is_hungry = wished == 0 || finished.claims.len() == wished;
+    /// Starts what was handed out, and looks elsewhere for the rest. Gives back the slots for which there was nothing.
+    async fn follow(&mut self, mut finished: Finished, wished: usize) -> usize {
         self.others_wait = finished.others_wait;
         let mut left = wished - finished.claims.len();
         self.start(std::mem::take(&mut finished.claims));
         self.pass_on(finished);
-        if self.others_wait && left > 0 && Instant::now() >= self.elsewhere_after {
+        let looks_elsewhere = self.others_wait && left > 0;
+        self.is_elsewhere_owed = looks_elsewhere && Instant::now() < self.elsewhere_after;
+        if looks_elsewhere && !self.is_elsewhere_owed {
             let (store, id) = (self.worker.engine.store(), self.worker.id);
             match store.claim(id, left).await {
                 Ok(claimed) => {
                     left -= claimed.claims.len();
-                    self.is_hungry = left == 0;
                     self.lane = claimed.lane.unwrap_or(self.lane);
                     if claimed.claims.is_empty() {
                         self.elsewhere_after = Instant::now() + FULL;
                     }
                     self.start(claimed.claims);
                 }
-                Err(error) => self.failed(error.into()).await,
+                Err(error) => {
+                    self.failed(error.into()).await;
+                    return 0;
+                }
             }
         }
+        left
     }
 
     fn start(&mut self, claims: Vec<Claim>) {
@@ -246,7 +261,7 @@ impl Exchange {
         match worker.adopt().await {
             Ok(claims) => {
                 self.is_answer_lost = false;
-                self.is_hungry = true;
+                self.worker.hunger.call();
                 if !claims.is_empty() {
                     info!("Took on {} tasks whose claim had no answer", claims.len());
                 }

@@ -55,6 +55,10 @@ impl Reporter {
             let keys: Vec<AttemptKey> = reports.iter().map(|it| it.key).collect();
             reports.retain(|it| !is_fenced(&it.outcome));
             self.record(reports, &Vec::from_iter(looks)).await;
+            if !keys.is_empty() {
+                // What they held, in a pool or of their runs, may be free.
+                self.engine.wake().ready.notify_one();
+            }
             {
                 let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
                 for key in keys {

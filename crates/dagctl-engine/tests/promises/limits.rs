@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use dagctl_core::outcome::Outcome;
 use dagctl_store::Store;
+use dagctl_store::attempts::{PlainSuccess, Wish};
+use dagctl_store::workers::NewWorker;
+use serde_json::Map;
 use sqlx::Connection as _;
 
 use crate::support::{Bench, refused, report, request};
@@ -157,4 +161,72 @@ async fn a_pool_that_shrinks_takes_no_more_until_it_has_room() {
     assert_eq!(others.len(), 3, "t5, t6 and t7 are in no pool with a limit");
     bench.store.set_pool(&narrow, None).await.unwrap();
     assert_eq!(bench.store.claim(worker, 10).await.unwrap().claims.len(), 2);
+}
+
+#[tokio::test]
+async fn a_worker_takes_tasks_of_its_queues_only() {
+    let bench = Bench::new().await;
+    let dag = "
+dag_id: mixed
+tasks:
+  light: {operator: empty}
+  heavy: {operator: empty, queue: gpu}
+  after: {operator: empty, queue: gpu, depends_on: light}
+";
+    bench.dag(dag).await;
+    bench.trigger("mixed").await;
+    let gpu = NewWorker {
+        name: "gpu".into(),
+        version: "0".into(),
+        slots: 4,
+        lease: Duration::from_secs(600),
+        queues: vec!["gpu".into()],
+    };
+    let gpu = bench.store.register_worker(&gpu).await.unwrap();
+    let light = bench.worker().await;
+    let heavy = bench.store.claim(gpu, 10).await.unwrap();
+    assert_eq!(heavy.claims.len(), 1);
+    let claimed = bench.store.claim(light, 10).await.unwrap();
+    assert_eq!(claimed.claims.len(), 1);
+    assert_ne!(claimed.lane, heavy.lane);
+
+    let success = PlainSuccess {
+        key: claimed.claims[0].key,
+        outputs: Map::new(),
+    };
+    let wish = Wish {
+        slots: 10,
+        lane: claimed.lane.unwrap(),
+    };
+    let mut hot = bench.store.hot_path();
+    let finished = hot.finish(light, &[success], wish).await.unwrap();
+    assert_eq!(finished.claims, [], "the child is for another queue");
+    assert!(
+        !finished.others_wait,
+        "and so nothing waits for this worker"
+    );
+    hot.close().await;
+    assert_eq!(bench.store.claim(gpu, 10).await.unwrap().claims.len(), 1);
+}
+
+#[tokio::test]
+async fn the_hot_path_takes_nothing_of_a_pool_that_has_a_limit_by_now() {
+    let bench = Bench::new().await;
+    bench.dag(DAG).await;
+    let narrow = "narrow".parse().unwrap();
+    bench.store.set_pool(&narrow, None).await.unwrap();
+    bench.trigger("crowd").await;
+    let worker = bench.worker().await;
+    let lane = bench.store.claim(worker, 1).await.unwrap().lane.unwrap();
+    let wish = Wish { slots: 10, lane };
+    bench.store.set_pool(&narrow, Some(2)).await.unwrap();
+    let mut hot = bench.store.hot_path();
+    let finished = hot.finish(worker, &[], wish).await.unwrap();
+    assert_eq!(finished.claims, []);
+    assert!(
+        finished.others_wait,
+        "they are left to the claim that counts"
+    );
+    hot.close().await;
+    assert_eq!(bench.store.claim(worker, 1).await.unwrap().claims.len(), 1);
 }
