@@ -5,14 +5,12 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use dagctl_core::dag::{Catchup, Dag, DagSpec, Task, TriggerRule};
+use dagctl_core::dag::{Dag, DagSpec, Task};
 use dagctl_core::decide::decide;
-use dagctl_core::ids::{DagId, PoolName, QueueName, TaskId};
+use dagctl_core::ids::{DagId, TaskId};
 use dagctl_core::operator::Operator;
 use dagctl_core::outcome::Outcome;
-use dagctl_core::retry::RetryPolicy;
 use dagctl_core::run::{RunFacts, Standing, TaskFacts};
-use dagctl_core::schedule::Schedule;
 use dagctl_core::state::Verdict;
 use dagctl_core::template::{Context, ContextFacts, Quoting, render};
 use jiff::Timestamp;
@@ -22,39 +20,10 @@ use serde_json::Map;
 /// A chain of so many tasks.
 fn dag(tasks: usize) -> Dag {
     let name = |at: usize| TaskId::new(format!("t{at}")).expect("a name");
-    let spec = DagSpec {
-        dag_id: DagId::new("chain").expect("a name"),
-        file: "chain.yaml".to_owned(),
-        description: None,
-        doc_md: None,
-        tags: vec![],
-        schedule: Schedule::Manual,
-        timezone: TimeZone::UTC,
-        start_date: None,
-        end_date: None,
-        catchup: Catchup::No,
-        max_active_runs: 16,
-        max_active_tasks: 16,
-        params: vec![],
-        on_failure_callback: vec![],
-        on_success_callback: vec![],
-        is_paused_upon_creation: false,
-    };
+    let spec = DagSpec::new(DagId::new("chain").expect("a name"), "chain.yaml");
     let tasks = (0..tasks).map(|at| Task {
-        task_id: name(at),
-        operator: Operator::Empty,
         depends_on: at.checked_sub(1).map(name).into_iter().collect(),
-        trigger_rule: TriggerRule::AllSuccess,
-        run_if: None,
-        retry: RetryPolicy::default(),
-        execution_timeout: None,
-        pool: PoolName::new("default_pool").expect("a name"),
-        queue: QueueName::new("default").expect("a name"),
-        priority_weight: 1,
-        on_failure_callback: vec![],
-        on_success_callback: vec![],
-        owner: None,
-        doc_md: None,
+        ..Task::new(name(at), Operator::Empty)
     });
     Dag::new(spec, tasks.collect()).expect("a valid DAG")
 }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::callback::Callback;
 use crate::graph::{self, Cycle};
-use crate::ids::{DagId, PoolName, QueueName, TaskId, TaskIndex};
+use crate::ids::{DEFAULT_POOL, DEFAULT_QUEUE, DagId, PoolName, QueueName, TaskId, TaskIndex};
 use crate::operator::Operator;
 use crate::params::Param;
 use crate::retry::RetryPolicy;
@@ -288,7 +288,51 @@ impl Dag {
     }
 }
 
+impl Task {
+    /// A task with the defaults of the language.
+    pub fn new(task_id: TaskId, operator: Operator) -> Self {
+        Self {
+            task_id,
+            operator,
+            depends_on: vec![],
+            trigger_rule: TriggerRule::default(),
+            run_if: None,
+            retry: RetryPolicy::default(),
+            execution_timeout: None,
+            pool: PoolName::new(DEFAULT_POOL).expect("the default pool has a name"),
+            queue: QueueName::new(DEFAULT_QUEUE).expect("the default queue has a name"),
+            priority_weight: 1,
+            on_failure_callback: vec![],
+            on_success_callback: vec![],
+            owner: None,
+            doc_md: None,
+        }
+    }
+}
+
 impl DagSpec {
+    /// A DAG that runs when it is triggered, with the defaults of the language.
+    pub fn new(dag_id: DagId, file: impl Into<String>) -> Self {
+        Self {
+            dag_id,
+            file: file.into(),
+            description: None,
+            doc_md: None,
+            tags: vec![],
+            schedule: Schedule::Manual,
+            timezone: TimeZone::UTC,
+            start_date: None,
+            end_date: None,
+            catchup: Catchup::No,
+            max_active_runs: 16,
+            max_active_tasks: 16,
+            params: vec![],
+            on_failure_callback: vec![],
+            on_success_callback: vec![],
+            is_paused_upon_creation: false,
+        }
+    }
+
     /// The instant of a date written in the DAG's zone.
     pub fn instant(&self, date: DateTime) -> Option<Timestamp> {
         self.timezone.to_timestamp(date).ok()

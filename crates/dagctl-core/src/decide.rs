@@ -3,13 +3,19 @@
 //! The flush of a worker is a shortcut for one row of this truth table: "succeeded, and so did all upstream tasks".
 
 use crate::callback::Callback;
-use crate::dag::{Dag, TriggerRule};
+use crate::dag::Dag;
 use crate::ids::TaskIndex;
-use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::outcome::{Failure, FailureKind};
 use crate::run::{
     Action, MAX_LOST, Move, NoticeEvent, NoticeRequest, Plan, RunFacts, Standing, TaskFacts, Why,
 };
-use crate::state::{RunState, Verdict};
+use crate::state::Verdict;
+
+mod end;
+mod ended;
+mod ruling;
+
+use ruling::Ruling;
 
 /// Says what the facts of a run call for. `jitter` gives random numbers in `0.0..1.0` for the pauses between tries.
 pub fn decide(dag: &Dag, facts: &RunFacts, jitter: &mut dyn FnMut() -> f64) -> Plan {
@@ -48,15 +54,6 @@ struct Look<'a> {
     plan: Plan,
 }
 
-/// What a trigger rule says of a task whose upstream tasks stand as they do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ruling {
-    Wait,
-    Run,
-    UpstreamFailed,
-    Skip,
-}
-
 impl Look<'_> {
     fn task(&mut self, index: TaskIndex, facts: &TaskFacts, jitter: &mut dyn FnMut() -> f64) {
         match &facts.standing {
@@ -92,47 +89,6 @@ impl Look<'_> {
                     self.settle(index, Verdict::Skipped, Why::Reason("upstream_skipped"))
                 }
             },
-        }
-    }
-
-    fn ended(
-        &mut self,
-        index: TaskIndex,
-        facts: &TaskFacts,
-        outcome: &Outcome,
-        jitter: &mut dyn FnMut() -> f64,
-    ) {
-        match (outcome, &self.facts.cancelled_by) {
-            (Outcome::Success { .. }, _) => self.settle(index, Verdict::Success, Why::Succeeded),
-            (Outcome::Skipped { reason }, _) => {
-                self.settle(index, Verdict::Skipped, Why::AskedToSkip(reason.clone()));
-            }
-            (Outcome::HandedBack, None) => {
-                self.plan.moves.push(Move {
-                    task: index,
-                    action: Action::Requeue,
-                });
-            }
-            (Outcome::HandedBack, Some(by)) => self.fail(index, cancelled(by)),
-            (Outcome::Failed(failure), Some(_)) => self.fail(index, failure.clone()),
-            (Outcome::Failed(failure), None) => {
-                let policy = self.dag.task(index).map(|it| &it.retry);
-                match policy
-                    .and_then(|it| it.next_delay(failure, facts.tries.saturating_add(1), jitter()))
-                {
-                    Some(delay) => {
-                        let action = Action::Retry {
-                            delay,
-                            failure: failure.clone(),
-                        };
-                        self.plan.moves.push(Move {
-                            task: index,
-                            action,
-                        });
-                    }
-                    None => self.fail(index, failure.clone()),
-                }
-            }
         }
     }
 
@@ -192,51 +148,14 @@ impl Look<'_> {
         let Some(task) = self.dag.task(index) else {
             return Ruling::Wait;
         };
-        let upstream = self.dag.upstream(index);
-        let verdicts = || upstream.iter().filter_map(|it| self.verdict(*it));
-        let any = |wanted: &[Verdict]| verdicts().any(|it| wanted.contains(&it));
-        let all_settled = verdicts().count() == upstream.len();
-        let failed = any(&[Verdict::Failed, Verdict::UpstreamFailed]);
-        if upstream.is_empty() {
-            return Ruling::Run;
-        }
-        match task.trigger_rule {
-            TriggerRule::AllSuccess if failed => Ruling::UpstreamFailed,
-            // Not before the last has settled: it may fail, and the order of news must not change what becomes of a task.
-            TriggerRule::AllSuccess if all_settled && any(&[Verdict::Skipped]) => Ruling::Skip,
-            TriggerRule::AllSuccess | TriggerRule::AllDone if all_settled => Ruling::Run,
-            TriggerRule::AllSuccess | TriggerRule::AllDone => Ruling::Wait,
-            TriggerRule::OneFailed if failed => Ruling::Run,
-            TriggerRule::OneFailed if all_settled => Ruling::Skip,
-            TriggerRule::OneFailed => Ruling::Wait,
-        }
+        let upstream = self.dag.upstream(index).iter();
+        Ruling::of(task.trigger_rule, upstream.map(|it| self.verdict(*it)))
     }
 
     fn verdict(&self, index: TaskIndex) -> Option<Verdict> {
         usize::try_from(index.get())
             .ok()
             .and_then(|at| self.verdicts.get(at).copied().flatten())
-    }
-
-    /// Ends the run once every task has settled: any failed task fails it (a deviation from Airflow, which asks the
-    /// leaves alone), and so does a request to stop.
-    fn end(&mut self) {
-        if self.verdicts.iter().any(Option::is_none) {
-            return;
-        }
-        let failed =
-            |it: &Option<Verdict>| matches!(it, Some(Verdict::Failed | Verdict::UpstreamFailed));
-        let cancelled = self.facts.cancelled_by.is_some();
-        let spec = &self.dag.spec;
-        if cancelled || self.verdicts.iter().any(failed) {
-            self.plan.ends = Some(RunState::Failed);
-            if !cancelled {
-                self.notify(None, NoticeEvent::Failure, &spec.on_failure_callback, None);
-            }
-        } else {
-            self.plan.ends = Some(RunState::Success);
-            self.notify(None, NoticeEvent::Success, &spec.on_success_callback, None);
-        }
     }
 
     fn notify(

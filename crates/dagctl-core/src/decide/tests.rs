@@ -8,59 +8,36 @@ use proptest::prelude::*;
 
 use super::decide;
 use crate::callback::{Callback, SlackNotifier};
-use crate::dag::{Catchup, Dag, DagSpec, Task, TriggerRule};
-use crate::ids::{DagId, PoolName, QueueName, TaskId, TaskIndex};
+use crate::dag::{Dag, DagSpec, Task, TriggerRule};
+use crate::ids::{DagId, TaskId, TaskIndex};
 use crate::operator::Operator;
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::retry::RetryPolicy;
 use crate::run::{Action, Plan, RunFacts, Standing, TaskFacts};
-use crate::schedule::Schedule;
 use crate::state::{RunState, Verdict};
 
 fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
     Task {
-        task_id: TaskId::new(name).unwrap(),
-        operator: Operator::Empty,
         depends_on: upstream
             .iter()
             .map(|it| TaskId::new(*it).unwrap())
             .collect(),
         trigger_rule: rule,
-        run_if: None,
         retry: RetryPolicy {
             retries: 2,
             retry_delay: Duration::from_secs(60),
             ..RetryPolicy::default()
         },
-        execution_timeout: None,
-        pool: PoolName::new("default_pool").unwrap(),
-        queue: QueueName::new("default").unwrap(),
-        priority_weight: 1,
         on_failure_callback: vec![Callback::Slack(SlackNotifier::default())],
-        on_success_callback: vec![],
-        owner: None,
-        doc_md: None,
+        ..Task::new(TaskId::new(name).unwrap(), Operator::Empty)
     }
 }
 
 fn dag(tasks: Vec<Task>, max_active_tasks: u32) -> Dag {
     let spec = DagSpec {
-        dag_id: DagId::new("orders").unwrap(),
-        file: "orders.yaml".to_owned(),
-        description: None,
-        doc_md: None,
-        tags: vec![],
-        schedule: Schedule::Manual,
-        timezone: jiff::tz::TimeZone::UTC,
-        start_date: None,
-        end_date: None,
-        catchup: Catchup::No,
-        max_active_runs: 16,
         max_active_tasks,
-        params: vec![],
         on_failure_callback: vec![Callback::Slack(SlackNotifier::default())],
-        on_success_callback: vec![],
-        is_paused_upon_creation: false,
+        ..DagSpec::new(DagId::new("orders").unwrap(), "orders.yaml")
     };
     Dag::new(spec, tasks).unwrap()
 }

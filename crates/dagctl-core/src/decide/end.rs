@@ -1,0 +1,28 @@
+//! When a run ends, and how.
+
+use super::Look;
+use crate::run::NoticeEvent;
+use crate::state::{RunState, Verdict};
+
+impl Look<'_> {
+    /// Ends the run once every task has settled: any failed task fails it (a deviation from Airflow, which asks the
+    /// leaves alone), and so does a request to stop.
+    pub(super) fn end(&mut self) {
+        if self.verdicts.iter().any(Option::is_none) {
+            return;
+        }
+        let failed =
+            |it: &Option<Verdict>| matches!(it, Some(Verdict::Failed | Verdict::UpstreamFailed));
+        let cancelled = self.facts.cancelled_by.is_some();
+        let spec = &self.dag.spec;
+        if cancelled || self.verdicts.iter().any(failed) {
+            self.plan.ends = Some(RunState::Failed);
+            if !cancelled {
+                self.notify(None, NoticeEvent::Failure, &spec.on_failure_callback, None);
+            }
+        } else {
+            self.plan.ends = Some(RunState::Success);
+            self.notify(None, NoticeEvent::Success, &spec.on_success_callback, None);
+        }
+    }
+}
