@@ -1,6 +1,7 @@
 //! The look: lock a run, load its facts, decide, apply. Safe at any time, any number of times.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
 use anyhow::Context as _;
 use dagctl_core::dag::Dag;
@@ -10,6 +11,7 @@ use dagctl_core::run::Standing;
 use dagctl_core::state::RunState;
 use dagctl_store::StoreError;
 use dagctl_store::database::Topic;
+use dagctl_store::runs::StartedRuns;
 use dagctl_store::plans::{Applied, Ended, LockedRun, Look, NewNotice, Orders};
 
 use crate::Engine;
@@ -152,6 +154,7 @@ impl Engine {
             dag,
             dag_run_id: locked.dag_run_id,
             run_id,
+            epoch: locked.epoch,
             commit,
             base_url,
             plan,
@@ -182,11 +185,11 @@ impl Engine {
 
     /// Starts runs that waited for the end of another one, and lets the scheduler see that it ended.
     pub(crate) async fn start_queued_runs(&self, dags: impl IntoIterator<Item = DagKey>) {
-        let (mut queued, mut ended) = (false, false);
+        let mut ended = false;
         for dag in dags {
             ended = true;
             match self.inner.store.start_queued(dag).await {
-                Ok(started) => queued |= started > 0,
+                Ok(started) => self.follow_started(started).await,
                 Err(error) => {
                     tracing::warn!("Queued runs wait for the scheduler's next pass: {error}")
                 }
@@ -195,9 +198,27 @@ impl Engine {
         if ended {
             self.tell(Topic::Schedule);
         }
-        if queued {
+    }
+
+    /// What can be done once runs have started: workers come, and looks decide how those go on that had ended before.
+    pub(crate) async fn follow_started(&self, started: StartedRuns) {
+        if started.queued > 0 {
             self.hint_ready();
         }
+        for run in started.to_look_at {
+            self.advance_later(run);
+        }
+    }
+
+    /// Looks at a run beside whatever the caller does.
+    fn advance_later(&self, run: DagRunId) {
+        let engine = self.clone();
+        let look: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            if let Err(error) = engine.advance(run).await {
+                tracing::warn!(run.id = %run, "Look at a run that goes on failed, the next one repeats it: {error:#}");
+            }
+        });
+        tokio::spawn(look);
     }
 
     /// Tells workers, here and elsewhere, that there are queued tasks.

@@ -3,6 +3,7 @@
 //! Users, workers and time only record facts; [`Engine::advance`] looks at a run and does what they call for.
 //! Nothing in here talks HTTP to people or parses a command line.
 
+pub mod again;
 pub mod config;
 pub mod notifier;
 pub mod reaper;

@@ -15,6 +15,8 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) dag: &'a Dag,
     pub(crate) dag_run_id: DagRunId,
     pub(crate) run_id: String,
+    /// How often the run went on after it had ended.
+    pub(crate) epoch: i16,
     pub(crate) commit: Option<String>,
     pub(crate) base_url: Option<&'a str>,
     pub(crate) plan: &'a Plan,
@@ -32,13 +34,16 @@ pub(crate) fn new_notice(facts: &RunFacts<'_>, request: &NoticeRequest) -> NewNo
         Some(task) => task_text(facts, request, task),
         None => run_text(facts, request.event),
     };
+    // A run that went on after it had ended tells anew; a task's attempts tell for themselves.
+    let number = request
+        .task
+        .map_or(facts.epoch, |it| attempt_of(facts, it));
     let attempt = request.task.map_or(0, |it| attempt_of(facts, it));
     let task = request.task.map_or(-1, |it| it.get());
     let run = facts.dag_run_id;
     NewNotice {
-        // The epoch joins it with `tasks clear`.
         identity: format!(
-            "{run}/{task}/{attempt}/{}/{}",
+            "{run}/{task}/{number}/{}/{}",
             request.event.name(),
             request.place
         ),

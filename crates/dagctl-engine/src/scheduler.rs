@@ -97,13 +97,10 @@ impl Scheduler {
     }
 
     async fn start_queued(&self, waiting: Vec<DagKey>) -> anyhow::Result<()> {
-        let mut queued = 0;
         for dag in waiting {
             let store = self.engine.store().clone();
-            queued += tokio::spawn(async move { store.start_queued(dag).await }).await??;
-        }
-        if queued > 0 {
-            self.engine.hint_ready();
+            let started = tokio::spawn(async move { store.start_queued(dag).await }).await??;
+            self.engine.follow_started(started).await;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! REST under `/api/v1`, one resource a file.
 
+mod again;
 mod convert;
 mod dags;
 mod events;
@@ -21,6 +22,7 @@ use crate::error::{Answer, Failure};
 use crate::pages::links;
 use crate::routes::Routes;
 
+pub(crate) use again::go_again;
 pub(crate) use dags::set_paused;
 pub(crate) use runs::{make_run, stop_run};
 pub(crate) use service::set_pool;
@@ -31,6 +33,7 @@ pub(crate) fn routes() -> Routes {
     Routes::default()
         .merge(dags::routes())
         .merge(runs::routes())
+        .merge(again::routes())
         .merge(tasks::routes())
         .merge(problems::routes())
         .merge(settings::routes())

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use dagctl_api::error::{ErrorBody, ErrorDetail};
+use dagctl_engine::again::AgainError;
 use dagctl_engine::settings::SettingsError;
 use dagctl_engine::{EngineError, TriggerError};
 use dagctl_store::StoreError;
@@ -177,6 +178,21 @@ impl From<TriggerError> for Failure {
             }
             TriggerError::Store { source, .. } => source.into(),
             TriggerError::Version { .. } | TriggerError::Defect(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<AgainError> for Failure {
+    fn from(error: AgainError) -> Self {
+        let message = error.to_string();
+        match error {
+            AgainError::Gone | AgainError::UnknownTask { .. } => Self::not_found(message),
+            AgainError::NotStarted(_)
+            | AgainError::Stopping(_)
+            | AgainError::Running(_)
+            | AgainError::Nothing(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            AgainError::Store(error) => error.into(),
+            AgainError::Version(_) => Self::internal(error),
         }
     }
 }

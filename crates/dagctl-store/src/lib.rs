@@ -2,6 +2,7 @@
 //! concurrency argument. It decides nothing: rows in, rows out, each write guarded by the state it expects.
 
 pub mod accounts;
+pub mod again;
 pub mod attempts;
 pub mod audit;
 pub mod connections;

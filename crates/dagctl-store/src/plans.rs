@@ -31,6 +31,8 @@ pub struct LockedRun {
     pub dag_version_id: DagVersionId,
     /// Where it stands.
     pub state: RunState,
+    /// How often it went on after it had ended.
+    pub epoch: i16,
     /// Looks at it that failed, one after another.
     pub look_failures: i16,
     /// Whether it has more tasks than may be under way at once.
@@ -164,7 +166,7 @@ impl Look {
     /// Locks one run and loads what is known of it.
     pub async fn run(&mut self, run: DagRunId) -> Result<Option<LockedRun>, StoreError> {
         let Some(row) = sqlx::query!(
-            r#"select r.dag_key, r.dag_version_id, r.state, r.cancel_requested_by, r.look_failures,
+            r#"select r.dag_key, r.dag_version_id, r.state, r.cancel_requested_by, r.look_failures, r.epoch,
                 v.task_count > v.max_active_tasks as "is_limited!",
                 exists (select from live_run l where l.dag_run_id = r.dag_run_id and l.look_wanted) as "is_wanted!"
             from dag_run r join dag_version v using (dag_version_id)
@@ -207,6 +209,7 @@ impl Look {
             dag_key: DagKey(row.dag_key),
             dag_version_id: DagVersionId(row.dag_version_id),
             state: run_state(row.state)?,
+            epoch: row.epoch,
             look_failures: row.look_failures,
             is_limited: row.is_limited,
             is_wanted: row.is_wanted,
@@ -298,7 +301,7 @@ pub(crate) fn from_letter(it: i8) -> char {
     char::from(it.unsigned_abs())
 }
 
-fn verdict(it: i8) -> Result<Verdict, StoreError> {
+pub(crate) fn verdict(it: i8) -> Result<Verdict, StoreError> {
     let found = from_letter(it);
     Verdict::from_letter(found).ok_or_else(|| StoreError::Unreadable {
         table: "task_instance",

@@ -160,13 +160,13 @@ pub struct RunContext {
 }
 
 impl Store {
-    /// Starts queued runs of a DAG, oldest first, up to its `max_active_runs`. Gives back how many tasks that queued.
-    pub async fn start_queued(&self, dag: DagKey) -> Result<i64, StoreError> {
+    /// Starts queued runs of a DAG, oldest first, up to its `max_active_runs`.
+    pub async fn start_queued(&self, dag: DagKey) -> Result<StartedRuns, StoreError> {
         let mut tx = self.begin().await?;
         lock_dags(&mut tx, &[dag.get()]).await?;
         let started = start_queued(&mut tx, &[dag.get()]).await?;
         tx.commit().await?;
-        Ok(started.queued)
+        Ok(started.into())
     }
 
     /// Records that somebody wants the run to stop. A run that has not started ends at once; `false`: it had ended.
@@ -177,11 +177,16 @@ impl Store {
                 set cancel_requested_at = coalesce(cancel_requested_at, now()),
                     cancel_requested_by = coalesce(cancel_requested_by, $2),
                     state = case when state = 'q' then 'f'::"char" else state end,
-                    finished_at = case when state = 'q' then now() end
+                    finished_at = case when state = 'q' then now() end,
+                    remaining = case when state = 'q' then 0 else remaining end
                 where dag_run_id = $1 and state in ('q', 'r')
                 returning dag_run_id, state
             ), ended as (
                 delete from live_run l using asked a where l.dag_run_id = a.dag_run_id and a.state = 'f'
+            ), skipped as (
+                -- Only a run that was about to go on has task instances by then.
+                update task_instance t set state = 'k', reason = 'cancelled', finished_at = now()
+                from asked a where t.dag_run_id = a.dag_run_id and a.state = 'f' and t.state = 'n'
             )
             select count(*) as "asked!" from asked"#,
             run.get(),
@@ -253,6 +258,15 @@ impl Store {
     }
 }
 
+/// What came of starting queued runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StartedRuns {
+    /// Tasks put into the queue.
+    pub queued: i64,
+    /// Runs that go on after they had ended: a look decides what of them starts. They are marked for it.
+    pub to_look_at: Vec<DagRunId>,
+}
+
 /// What [`start_queued`] did.
 #[derive(Debug, Default)]
 pub(crate) struct Started {
@@ -260,6 +274,17 @@ pub(crate) struct Started {
     pub(crate) runs: HashMap<DagRunId, Timestamp>,
     /// Tasks put into the queue.
     pub(crate) queued: i64,
+    /// See [`StartedRuns::to_look_at`].
+    pub(crate) to_look_at: Vec<DagRunId>,
+}
+
+impl From<Started> for StartedRuns {
+    fn from(started: Started) -> Self {
+        Self {
+            queued: started.queued,
+            to_look_at: started.to_look_at,
+        }
+    }
 }
 
 /// Starts queued runs of DAGs, oldest first, within a transaction that holds the DAGs' rows: places are counted here.
@@ -297,6 +322,9 @@ pub(crate) async fn start_queued(
         .await?;
     for row in rows {
         started.queued = row.queued;
+        if row.goes_on {
+            started.to_look_at.push(DagRunId(row.dag_run_id));
+        }
         started
             .runs
             .insert(DagRunId(row.dag_run_id), row.started_at.to_jiff());
@@ -305,7 +333,7 @@ pub(crate) async fn start_queued(
 }
 
 /// Locks the rows of DAGs, in the order of their keys. What is counted below one of them is counted afterwards.
-async fn lock_dags(
+pub(crate) async fn lock_dags(
     tx: &mut Transaction<'static, Postgres>,
     dags: &[i32],
 ) -> Result<(), StoreError> {

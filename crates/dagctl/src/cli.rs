@@ -47,10 +47,10 @@ enum Command {
     /// DAGs: list, show, pause, unpause, trigger
     #[command(alias = "dag")]
     Dags(dags::Args),
-    /// Runs: list, show, cancel, logs
+    /// Runs: list, show, follow, cancel, retry, logs
     #[command(alias = "run")]
     Runs(runs::Args),
-    /// Tasks: list, logs
+    /// Tasks: list, logs, clear, mark
     #[command(alias = "task")]
     Tasks(tasks::Args),
     /// Variables that tasks read

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub(crate) mod again;
 pub(crate) mod bench;
 pub(crate) mod connections;
 pub(crate) mod dags;

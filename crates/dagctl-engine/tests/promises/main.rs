@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's own trouble is a panic")]
 
+mod again;
 mod cancel;
 mod database;
 mod drain;

@@ -11,6 +11,7 @@ use axum::response::{Html, Redirect, Response};
 use axum::routing::{get, post};
 use dagctl_core::ids::DagRunId;
 use dagctl_core::state::TaskState;
+use dagctl_engine::again::What;
 use dagctl_store::views::runs::RunRow;
 use dagctl_store::views::tasks::TaskRow;
 use jiff::Timestamp;
@@ -35,6 +36,7 @@ pub(super) fn routes() -> Routes {
         .route("/dags/{dag_id}/runs/{run_id}", get(show))
         .route("/dags/{dag_id}/runs/{run_id}/live", get(live_run))
         .route("/dags/{dag_id}/runs/{run_id}/cancel", post(cancel))
+        .route("/dags/{dag_id}/runs/{run_id}/retry", post(retry))
 }
 
 #[derive(Template)]
@@ -339,5 +341,15 @@ async fn cancel(
     _: Form,
 ) -> Answer<Redirect> {
     crate::api::stop_run(&app, &operator, &dag_id, &run_id).await?;
+    Ok(Redirect::to(&links::run(&dag_id, &run_id)))
+}
+
+async fn retry(
+    State(app): State<App>,
+    operator: Operator,
+    Path((dag_id, run_id)): Path<(String, String)>,
+    _: Form,
+) -> Answer<Redirect> {
+    crate::api::go_again(&app, &operator, (&dag_id, &run_id), What::Retry, false).await?;
     Ok(Redirect::to(&links::run(&dag_id, &run_id)))
 }

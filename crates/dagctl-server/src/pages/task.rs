@@ -6,9 +6,12 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, header};
 use axum::response::sse::Event;
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use dagctl_core::again::Reach;
 use dagctl_core::ids::{AttemptKey, AttemptNo, TaskInstanceKey};
+use dagctl_core::state::Verdict;
+use dagctl_engine::again::What;
 use dagctl_store::views::logs::{LineStream, LogLineRow};
 use dagctl_store::views::tasks::AttemptRow;
 use jiff::tz::TimeZone;
@@ -21,8 +24,9 @@ use super::moment::{Clock, Moment};
 use super::{links, page};
 use crate::App;
 use crate::api::{MOST_LINES, find_task, instance_key};
-use crate::auth::Viewer;
+use crate::auth::{Operator, Viewer};
 use crate::error::{Answer, Failure};
+use crate::form::Form;
 use crate::live::{self, News, Source};
 use crate::routes::Routes;
 
@@ -36,6 +40,14 @@ pub(super) fn routes() -> Routes {
         .route(
             "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log.txt",
             get(log_file),
+        )
+        .route(
+            "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/clear",
+            post(clear),
+        )
+        .route(
+            "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/mark",
+            post(mark),
         )
 }
 
@@ -61,6 +73,9 @@ struct TaskPage {
     operator: String,
     pool: String,
     badge: Badge,
+    /// Whether the task has begun, and the viewer may run it again.
+    may_change: bool,
+    token: String,
     retry: Option<Moment>,
     attempts: Vec<AttemptLine>,
     zone: String,
@@ -177,6 +192,8 @@ async fn show(
         path: links::task(&run.dag_id, &run.run_id, &task.task_id, -1),
         map_index: task.map_index,
         badge: task.state.into(),
+        may_change: viewer.is_operator() && task.state.is_final(),
+        token: viewer.form_token(),
         retry: task.retry_at.map(|it| clock.long(it)),
         attempts: attempts
             .into_iter()
@@ -202,6 +219,44 @@ async fn show(
         dag_id: run.dag_id,
         run_id: run.run_id,
     })
+}
+
+async fn clear(
+    State(app): State<App>,
+    operator: Operator,
+    Path((dag_id, run_id, task_id)): Path<(String, String, String)>,
+    form: Form,
+) -> Answer<Redirect> {
+    let what = What::Clear {
+        tasks: vec![task_id],
+        reach: Reach {
+            downstream: form.ticked("downstream"),
+            ..Reach::default()
+        },
+    };
+    crate::api::go_again(&app, &operator, (&dag_id, &run_id), what, false).await?;
+    Ok(Redirect::to(&links::run(&dag_id, &run_id)))
+}
+
+async fn mark(
+    State(app): State<App>,
+    operator: Operator,
+    Path((dag_id, run_id, task)): Path<(String, String, String)>,
+    form: Form,
+) -> Answer<Redirect> {
+    let verdict = match form.text("state") {
+        "success" => Verdict::Success,
+        "failed" => Verdict::Failed,
+        "skipped" => Verdict::Skipped,
+        other => {
+            return Err(Failure::bad_request(format!(
+                "`{other}` is no state to mark a task with: it may be success, failed or skipped"
+            )));
+        }
+    };
+    let what = What::Mark { task, verdict };
+    crate::api::go_again(&app, &operator, (&dag_id, &run_id), what, false).await?;
+    Ok(Redirect::to(&links::run(&dag_id, &run_id)))
 }
 
 struct LiveLog {

@@ -1,24 +1,27 @@
 -- Starts queued runs: their task instances from the version's task list, on the server's side, and their roots into
 -- the queue, no more of each run than `max_active_tasks`; the others are parked. Runs that somebody else started or
--- ended are left out.
+-- ended are left out. One that goes on after it had ended has its task instances: which of them start is for a look.
 with started as (
     update dag_run r
-    set state = 'r', started_at = clock_timestamp(), remaining = v.task_count
+    set state = 'r', started_at = clock_timestamp(),
+        remaining = case when r.epoch = 0 then v.task_count else r.remaining end
     from dag_version v
     where r.dag_run_id = any($1::bigint[]) and r.state = 'q' and v.dag_version_id = r.dag_version_id
-    returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks
+    returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks, r.epoch > 0 as goes_on
 ), running as (
-    update live_run l set is_running = true from started s where l.dag_run_id = s.dag_run_id
+    update live_run l set is_running = true, look_wanted = s.goes_on
+    from started s where l.dag_run_id = s.dag_run_id
 ), instances as (
     insert into task_instance (dag_run_id, task_index, pending)
     select s.dag_run_id, k.task_index, k.indegree
     from started s join dag_task k using (dag_version_id)
+    where not s.goes_on
     order by s.dag_run_id, k.task_index
 ), root as materialized (
     select s.dag_run_id, s.dag_version_id, k.task_index, k.pool_key, k.queue_key, k.priority,
         row_number() over (partition by s.dag_run_id order by k.priority, k.task_index) > s.max_active_tasks as waits
     from started s join dag_task k using (dag_version_id)
-    where k.indegree = 0
+    where k.indegree = 0 and not s.goes_on
 ), parked as (
     insert into parked (dag_run_id, task_index, map_index, pool_key, queue_key, priority, attempt, dag_version_id, epoch)
     select dag_run_id, task_index, -1, pool_key, queue_key, priority, 1, dag_version_id, 0
@@ -30,4 +33,4 @@ with started as (
     order by dag_run_id, task_index
     returning 1
 )
-select dag_run_id, started_at as "started_at!", (select count(*) from queued) as "queued!" from started
+select dag_run_id, started_at as "started_at!", goes_on as "goes_on!", (select count(*) from queued) as "queued!" from started

@@ -51,7 +51,7 @@ left join (
     select distinct on (task_index, map_index)
         task_index, map_index, attempt, reason, message, started_at, worker_id
     from attempt
-    where dag_run_id = $1
+    where dag_run_id = $1 and state <> 's'
     order by task_index, map_index, attempt desc
 ) a on (a.task_index, a.map_index) = (t.task_index, t.map_index)
 left join worker w on w.worker_id = coalesce(t.claimed_by, t.worker_id, a.worker_id)

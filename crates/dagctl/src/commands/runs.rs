@@ -5,7 +5,7 @@ use dagctl_api::tasks::Task;
 use reqwest::Method;
 
 use crate::client::Client;
-use crate::commands::tasks;
+use crate::commands::{again, tasks};
 use crate::config::{ClientConfig, Environment};
 use crate::follow::{self, span};
 use crate::printer::{Format, Printer, Tone};
@@ -75,6 +75,8 @@ enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Run what failed or was stopped again, and everything downstream of it
+    Retry(again::RetryArgs),
     /// Print the logs of a run's tasks
     Logs {
         #[command(flatten)]
@@ -113,6 +115,7 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment)
             });
             Ok(())
         }
+        Command::Retry(args) => again::retry(args, printer, environment).await,
         Command::Logs { run, task } => {
             let client = Client::find(&run.client, environment)?;
             logs(&client, &run, task.as_deref(), printer).await

@@ -7,6 +7,7 @@ use dagctl_api::state::TaskState;
 use dagctl_api::tasks::{LogLine, LogStream, Task};
 
 use crate::client::Client;
+use crate::commands::again;
 use crate::commands::runs::tasks_of;
 use crate::config::{ClientConfig, Environment};
 use crate::follow::{name, span};
@@ -21,6 +22,10 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Run tasks of a run again, and have what followed from them decided anew
+    Clear(again::ClearArgs),
+    /// Say that a task of a run counts as success, failed or skipped
+    Mark(again::MarkArgs),
     /// List the tasks of a DAG, or how they stand in one of its runs
     List {
         dag_id: String,
@@ -56,6 +61,8 @@ enum Command {
 /// Carries out `dagctl tasks …`.
 pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment) -> Ended {
     match args.command {
+        Command::Clear(args) => again::clear(args, printer, environment).await,
+        Command::Mark(args) => again::mark(args, printer, environment).await,
         Command::List {
             dag_id,
             run_id,

@@ -1,0 +1,177 @@
+//! `dagctl runs retry`, `dagctl tasks clear` and `dagctl tasks mark`: a run, or tasks of it, go again.
+
+use dagctl_api::again::{Again, ClearRequest, MarkRequest, MarkedState, RetryRequest};
+use dagctl_api::state::RunState;
+use reqwest::Method;
+
+use crate::client::Client;
+use crate::config::{ClientConfig, Environment};
+use crate::printer::{Format, Printer};
+use crate::stop::Ended;
+
+/// Runs what failed in a run again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RetryArgs {
+    /// The DAG of the run
+    dag_id: String,
+    /// The run's name; `latest` for the newest
+    #[arg(default_value = "latest")]
+    run_id: String,
+    /// Only say what would run again
+    #[arg(long)]
+    dry_run: bool,
+    /// How to write the result
+    #[arg(short, long, default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    client: ClientConfig,
+}
+
+/// Runs tasks of a run again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ClearArgs {
+    /// The DAG of the run
+    dag_id: String,
+    /// The run's name; `latest` for the newest
+    run_id: String,
+    /// The tasks that run again
+    #[arg(required = true, value_name = "TASK")]
+    tasks: Vec<String>,
+    /// And everything upstream of them
+    #[arg(short, long)]
+    upstream: bool,
+    /// And everything downstream of them
+    #[arg(short, long)]
+    downstream: bool,
+    /// Of all these, only what failed
+    #[arg(short = 'f', long)]
+    only_failed: bool,
+    /// Only say what would run again
+    #[arg(long)]
+    dry_run: bool,
+    /// How to write the result
+    #[arg(short, long, default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    client: ClientConfig,
+}
+
+/// Says how a task of a run counts.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MarkArgs {
+    /// The DAG of the run
+    dag_id: String,
+    /// The run's name; `latest` for the newest
+    run_id: String,
+    /// The task
+    task_id: String,
+    /// How it counts from now on
+    state: State,
+    /// Only say what would change
+    #[arg(long)]
+    dry_run: bool,
+    /// How to write the result
+    #[arg(short, long, default_value = "table")]
+    output: Format,
+    #[command(flatten)]
+    client: ClientConfig,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum State {
+    Success,
+    Failed,
+    Skipped,
+}
+
+/// Carries out `dagctl runs retry`.
+pub(crate) async fn retry(args: RetryArgs, printer: Printer, environment: &Environment) -> Ended {
+    let client = Client::find(&args.client, environment)?;
+    let request = RetryRequest {
+        dry_run: args.dry_run,
+    };
+    let path = ["dags", &args.dag_id, "runs", &args.run_id, "retry"];
+    let again: Again = client.send(Method::POST, &path, &request).await?;
+    print(&again, args.output, printer, &args.dag_id, &args.run_id);
+    Ok(())
+}
+
+/// Carries out `dagctl tasks clear`.
+pub(crate) async fn clear(args: ClearArgs, printer: Printer, environment: &Environment) -> Ended {
+    let client = Client::find(&args.client, environment)?;
+    let request = ClearRequest {
+        tasks: args.tasks,
+        upstream: args.upstream,
+        downstream: args.downstream,
+        only_failed: args.only_failed,
+        dry_run: args.dry_run,
+    };
+    let path = ["dags", &args.dag_id, "runs", &args.run_id, "clear"];
+    let again: Again = client.send(Method::POST, &path, &request).await?;
+    print(&again, args.output, printer, &args.dag_id, &args.run_id);
+    Ok(())
+}
+
+/// Carries out `dagctl tasks mark`.
+pub(crate) async fn mark(args: MarkArgs, printer: Printer, environment: &Environment) -> Ended {
+    let client = Client::find(&args.client, environment)?;
+    let (state, word) = match args.state {
+        State::Success => (MarkedState::Success, "success"),
+        State::Failed => (MarkedState::Failed, "failed"),
+        State::Skipped => (MarkedState::Skipped, "skipped"),
+    };
+    let request = MarkRequest {
+        state,
+        dry_run: args.dry_run,
+    };
+    let path = [
+        "dags",
+        &args.dag_id,
+        "runs",
+        &args.run_id,
+        "tasks",
+        &args.task_id,
+        "mark",
+    ];
+    let again: Again = client.send(Method::POST, &path, &request).await?;
+    if matches!(args.output, Format::Table) {
+        let verb = if again.dry_run { "Would mark" } else { "Marked" };
+        printer.data(format_args!("{verb} {} as {word}", args.task_id));
+    }
+    print(&again, args.output, printer, &args.dag_id, &args.run_id);
+    Ok(())
+}
+
+fn print(again: &Again, output: Format, printer: Printer, dag_id: &str, run_id: &str) {
+    match output {
+        Format::Table => (),
+        Format::Json | Format::Yaml => return printer.record(output, again, &[]),
+    }
+    let (again_verb, anew_verb) = match again.dry_run {
+        true => ("Would run again", "Would be decided anew"),
+        false => ("Runs again", "Decided anew"),
+    };
+    for task in &again.cleared {
+        printer.data(format_args!("{again_verb}: {task}"));
+    }
+    for task in &again.reconsidered {
+        printer.data(format_args!("{anew_verb}: {task}"));
+    }
+    if !again.published.is_empty() {
+        printer.say(format_args!(
+            "What {} published stays until it publishes again",
+            again.published.join(", ")
+        ));
+    }
+    if again.dry_run {
+        printer.say("Nothing was changed: leave out --dry-run to do it");
+    } else {
+        let waits = match again.state {
+            RunState::Queued => "; it waits for a place below max_active_runs",
+            RunState::Running | RunState::Success | RunState::Failed => "",
+        };
+        printer.say(format_args!(
+            "Follow it with: dagctl runs follow {dag_id} {run_id}{waits}"
+        ));
+    }
+}
