@@ -1,55 +1,20 @@
 //! Pasts in, changes out, by name.
 
-use jiff::tz::TimeZone;
-
 use super::*;
-use crate::dag::{Catchup, DagSpec, Task, TriggerRule};
-use crate::ids::{DagId, PoolName, QueueName, TaskId};
+use crate::dag::{DagSpec, Task};
+use crate::ids::{DagId, TaskId};
 use crate::operator::Operator;
-use crate::retry::RetryPolicy;
-use crate::schedule::Schedule;
 
 fn task(name: &str, upstream: &[&str]) -> Task {
+    let task_id = |it: &str| TaskId::new(it).unwrap();
     Task {
-        task_id: TaskId::new(name).unwrap(),
-        operator: Operator::Empty,
-        depends_on: upstream
-            .iter()
-            .map(|it| TaskId::new(*it).unwrap())
-            .collect(),
-        trigger_rule: TriggerRule::AllSuccess,
-        run_if: None,
-        retry: RetryPolicy::default(),
-        execution_timeout: None,
-        pool: PoolName::new("default_pool").unwrap(),
-        queue: QueueName::new("default").unwrap(),
-        priority_weight: 1,
-        on_failure_callback: vec![],
-        on_success_callback: vec![],
-        owner: None,
-        doc_md: None,
+        depends_on: upstream.iter().map(|it| task_id(it)).collect(),
+        ..Task::new(task_id(name), Operator::Empty)
     }
 }
 
 fn dag(tasks: Vec<Task>) -> Dag {
-    let spec = DagSpec {
-        dag_id: DagId::new("orders").unwrap(),
-        file: "orders.yaml".to_owned(),
-        description: None,
-        doc_md: None,
-        tags: vec![],
-        schedule: Schedule::Manual,
-        timezone: TimeZone::UTC,
-        start_date: None,
-        end_date: None,
-        catchup: Catchup::No,
-        max_active_runs: 16,
-        max_active_tasks: 16,
-        params: vec![],
-        on_failure_callback: vec![],
-        on_success_callback: vec![],
-        is_paused_upon_creation: false,
-    };
+    let spec = DagSpec::new(DagId::new("orders").unwrap(), "orders.yaml");
     Dag::new(spec, tasks).unwrap()
 }
 
