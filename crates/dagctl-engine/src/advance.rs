@@ -11,8 +11,8 @@ use dagctl_core::run::Standing;
 use dagctl_core::state::RunState;
 use dagctl_store::StoreError;
 use dagctl_store::database::Topic;
-use dagctl_store::runs::StartedRuns;
 use dagctl_store::plans::{Applied, Ended, LockedRun, Look, NewNotice, Orders};
+use dagctl_store::runs::StartedRuns;
 
 use crate::Engine;
 use crate::notice_payload::{self, RunFacts};

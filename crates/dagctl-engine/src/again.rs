@@ -196,13 +196,15 @@ fn refused(dag: &Dag, run_id: &str, refusal: Refusal, what: &What) -> AgainError
 fn said(dag: &Dag, changes: &Changes) -> Again {
     let writes_table = |it: &&TaskIndex| {
         dag.task(**it).is_some_and(|it| {
-            matches!(
-                it.operator,
-                Operator::BuildTable(_) | Operator::LoadFile(_)
-            )
+            matches!(it.operator, Operator::BuildTable(_) | Operator::LoadFile(_))
         })
     };
-    let published: Vec<TaskIndex> = changes.cleared.iter().filter(writes_table).copied().collect();
+    let published: Vec<TaskIndex> = changes
+        .cleared
+        .iter()
+        .filter(writes_table)
+        .copied()
+        .collect();
     Again {
         cleared: names(dag, &changes.cleared),
         reconsidered: names(dag, &changes.reconsidered),

@@ -35,9 +35,7 @@ pub(crate) fn new_notice(facts: &RunFacts<'_>, request: &NoticeRequest) -> NewNo
         None => run_text(facts, request.event),
     };
     // A run that went on after it had ended tells anew; a task's attempts tell for themselves.
-    let number = request
-        .task
-        .map_or(facts.epoch, |it| attempt_of(facts, it));
+    let number = request.task.map_or(facts.epoch, |it| attempt_of(facts, it));
     let attempt = request.task.map_or(0, |it| attempt_of(facts, it));
     let task = request.task.map_or(-1, |it| it.get());
     let run = facts.dag_run_id;

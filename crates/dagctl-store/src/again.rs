@@ -6,9 +6,9 @@ use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, TaskIndex};
 use dagctl_core::state::RunState;
 use serde_json::Value;
 
+use crate::StoreError;
 use crate::plans::{Look, from_letter, letter, run_state, verdict};
 use crate::runs::{StartedRuns, lock_dags, start_queued};
-use crate::StoreError;
 
 /// A run that somebody wants something of; this look has locked it.
 #[derive(Debug, Clone, PartialEq)]

@@ -57,10 +57,7 @@ fn stopped(verdict: Verdict) -> Past {
 fn clear(names: &[&str], reach: Reach) -> Wish {
     let dag = chain();
     Wish::Clear {
-        tasks: names
-            .iter()
-            .map(|it| dag.index_of(it).unwrap())
-            .collect(),
+        tasks: names.iter().map(|it| dag.index_of(it).unwrap()).collect(),
         reach,
     }
 }

@@ -229,7 +229,8 @@ async fn tasks_of_a_run_under_way_are_cleared_but_none_that_a_worker_has() {
         .unwrap();
     assert_eq!(again.reconsidered, ["load"]);
     bench.assert_counts_agree().await;
-    let queued = "select string_agg(task_index || '/' || attempt, ' ') from ready where worker_id is null";
+    let queued =
+        "select string_agg(task_index || '/' || attempt, ' ') from ready where worker_id is null";
     let queued: String = bench.value(queued).await;
     assert_eq!(queued, "0/2");
     bench.flush(worker, beside.key, Outcome::success()).await;

@@ -135,7 +135,11 @@ pub(crate) async fn mark(args: MarkArgs, printer: Printer, environment: &Environ
     ];
     let again: Again = client.send(Method::POST, &path, &request).await?;
     if matches!(args.output, Format::Table) {
-        let verb = if again.dry_run { "Would mark" } else { "Marked" };
+        let verb = if again.dry_run {
+            "Would mark"
+        } else {
+            "Marked"
+        };
         printer.data(format_args!("{verb} {} as {word}", args.task_id));
     }
     print(&again, args.output, printer, &args.dag_id, &args.run_id);
