@@ -40,11 +40,7 @@ fn facts(tasks: usize) -> RunFacts {
     RunFacts {
         cancelled_by: None,
         tasks: (0..tasks)
-            .map(|at| TaskFacts {
-                standing: standing(at),
-                attempt: 1,
-                tries: 0,
-            })
+            .map(|at| TaskFacts::new(standing(at), 1, 0))
             .collect(),
     }
 }

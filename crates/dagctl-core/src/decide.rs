@@ -4,7 +4,7 @@
 
 use crate::callback::Callback;
 use crate::dag::Dag;
-use crate::ids::TaskIndex;
+use crate::ids::{InstanceIndex, MapIndex, TaskIndex};
 use crate::outcome::{Failure, FailureKind};
 use crate::run::{
     Action, MAX_LOST, Move, NoticeEvent, NoticeRequest, Plan, RunFacts, Standing, TaskFacts, Why,
@@ -27,7 +27,7 @@ pub fn decide(dag: &Dag, facts: &RunFacts, jitter: &mut dyn FnMut() -> f64) -> P
     };
     for (at, task) in facts.tasks.iter().enumerate() {
         let index = TaskIndex(i32::try_from(at).expect("a DAG has at most 20,000 tasks"));
-        look.task(index, task, jitter);
+        look.task(InstanceIndex::whole(index), task, jitter);
     }
     look.end();
     look.plan
@@ -55,55 +55,61 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn task(&mut self, index: TaskIndex, facts: &TaskFacts, jitter: &mut dyn FnMut() -> f64) {
+    fn task(&mut self, at: InstanceIndex, facts: &TaskFacts, jitter: &mut dyn FnMut() -> f64) {
         match &facts.standing {
             Standing::Settled(_) | Standing::Running => (),
-            Standing::Ended(outcome) => self.ended(index, facts, outcome, jitter),
+            Standing::Ended(outcome) => self.ended(at, facts, outcome, jitter),
             Standing::LostTooOften => {
                 let message =
                     format!("its worker vanished {MAX_LOST} times while it held this task");
-                self.fail(index, Failure::new(FailureKind::LostWorker, message));
+                self.fail(at, Failure::new(FailureKind::LostWorker, message));
             }
             Standing::Parked if self.facts.cancelled_by.is_some() && facts.attempt == 0 => {
-                self.settle(index, Verdict::Skipped, Why::Reason("cancelled"));
+                self.settle(at, Verdict::Skipped, Why::Reason("cancelled"));
             }
             Standing::Queued | Standing::UpForRetry | Standing::Parked => {
                 if let Some(by) = &self.facts.cancelled_by {
-                    self.fail(index, cancelled(by));
+                    self.fail(at, cancelled(by));
                 }
             }
             Standing::Waiting if self.facts.cancelled_by.is_some() => {
-                self.settle(index, Verdict::Skipped, Why::Reason("cancelled"));
+                self.settle(at, Verdict::Skipped, Why::Reason("cancelled"));
             }
-            Standing::Waiting => match self.ruling(index) {
+            Standing::Waiting => match self.ruling(at.task) {
                 Ruling::Wait => (),
-                Ruling::Run => self.queue(index),
+                Ruling::Run => self.queue(at),
                 Ruling::UpstreamFailed => {
                     self.settle(
-                        index,
+                        at,
                         Verdict::UpstreamFailed,
                         Why::Reason("upstream_failed"),
                     );
                 }
                 Ruling::Skip => {
-                    self.settle(index, Verdict::Skipped, Why::Reason("upstream_skipped"))
+                    self.settle(at, Verdict::Skipped, Why::Reason("upstream_skipped"))
                 }
             },
         }
     }
 
-    fn queue(&mut self, index: TaskIndex) {
-        self.plan.moves.push(Move {
-            task: index,
-            action: Action::Queue,
-        });
+    fn queue(&mut self, at: InstanceIndex) {
+        self.plan.moves.push(Move::of(at, Action::Queue));
     }
 
-    fn fail(&mut self, index: TaskIndex, failure: Failure) {
-        self.settle(index, Verdict::Failed, Why::Failure(failure));
+    fn fail(&mut self, at: InstanceIndex, failure: Failure) {
+        self.settle(at, Verdict::Failed, Why::Failure(failure));
     }
 
-    fn settle(&mut self, index: TaskIndex, verdict: Verdict, why: Why) {
+    fn settle(&mut self, at: InstanceIndex, verdict: Verdict, why: Why) {
+        if at.map_index == MapIndex::UNMAPPED {
+            self.settle_task(at.task, verdict, &why);
+        }
+        let action = Action::Settle { verdict, why };
+        self.plan.moves.push(Move::of(at, action));
+    }
+
+    /// What a task that settles means for others: those that wait for it, and those who want to know.
+    fn settle_task(&mut self, index: TaskIndex, verdict: Verdict, why: &Why) {
         if let Some(it) = usize::try_from(index.get())
             .ok()
             .and_then(|at| self.verdicts.get_mut(at))
@@ -113,7 +119,7 @@ impl Look<'_> {
         let Some(task) = self.dag.task(index) else {
             return;
         };
-        let failure = match &why {
+        let failure = match why {
             Why::Failure(failure) => Some(failure.clone()),
             Why::Succeeded | Why::AskedToSkip(_) | Why::Reason(_) => None,
         };
@@ -138,10 +144,6 @@ impl Look<'_> {
             ),
             Verdict::Failed | Verdict::UpstreamFailed | Verdict::Skipped => (),
         }
-        self.plan.moves.push(Move {
-            task: index,
-            action: Action::Settle { verdict, why },
-        });
     }
 
     fn ruling(&self, index: TaskIndex) -> Ruling {

@@ -179,7 +179,7 @@ number!(
 );
 
 impl MapIndex {
-    /// The map index of a task that is not mapped.
+    /// The map index of a task that is not mapped, and of the row that stands for all instances of one that is.
     pub const UNMAPPED: Self = Self(-1);
 }
 
@@ -192,6 +192,36 @@ pub struct TaskInstanceKey {
     pub task_index: TaskIndex,
     /// Which mapped instance.
     pub map_index: MapIndex,
+}
+
+impl TaskInstanceKey {
+    /// The instance within its run.
+    pub fn index(&self) -> InstanceIndex {
+        InstanceIndex {
+            task: self.task_index,
+            map_index: self.map_index,
+        }
+    }
+}
+
+/// A task instance within its run. The one with [`MapIndex::UNMAPPED`] stands for the whole task; a mapped task has one
+/// for each item besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceIndex {
+    /// Which task.
+    pub task: TaskIndex,
+    /// Which mapped instance.
+    pub map_index: MapIndex,
+}
+
+impl InstanceIndex {
+    /// The instance that stands for the whole task.
+    pub fn whole(task: TaskIndex) -> Self {
+        Self {
+            task,
+            map_index: MapIndex::UNMAPPED,
+        }
+    }
 }
 
 /// One try of a task instance; what every write of a worker is fenced by, with its worker id.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::callback::Callback;
-use crate::ids::TaskIndex;
+use crate::ids::{InstanceIndex, MapIndex, TaskIndex};
 use crate::outcome::{Failure, Outcome};
 use crate::state::{RunState, Verdict};
 
@@ -16,7 +16,27 @@ pub struct RunFacts {
     pub tasks: Vec<TaskFacts>,
 }
 
-/// What is known of one task instance.
+impl RunFacts {
+    /// What is known of one instance.
+    pub fn instance(&self, at: InstanceIndex) -> Option<&TaskFacts> {
+        let task = self.tasks.get(usize::try_from(at.task.get()).ok()?)?;
+        match usize::try_from(at.map_index.get()) {
+            Ok(place) => task.instances.get(place),
+            Err(_) => Some(task),
+        }
+    }
+
+    /// As [`RunFacts::instance`], to be changed.
+    pub fn instance_mut(&mut self, at: InstanceIndex) -> Option<&mut TaskFacts> {
+        let task = self.tasks.get_mut(usize::try_from(at.task.get()).ok()?)?;
+        match usize::try_from(at.map_index.get()) {
+            Ok(place) => task.instances.get_mut(place),
+            Err(_) => Some(task),
+        }
+    }
+}
+
+/// What is known of one task, or of one instance of a mapped task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskFacts {
     /// Where it stands.
@@ -25,6 +45,20 @@ pub struct TaskFacts {
     pub attempt: i16,
     /// The attempts that used up a retry, not counting one that has just ended.
     pub tries: u16,
+    /// The instances of a mapped task in map order; empty before it is expanded, and everywhere else.
+    pub instances: Vec<TaskFacts>,
+}
+
+impl TaskFacts {
+    /// What is known of a task without instances.
+    pub fn new(standing: Standing, attempt: i16, tries: u16) -> Self {
+        Self {
+            standing,
+            attempt,
+            tries,
+            instances: vec![],
+        }
+    }
 }
 
 /// Where a task instance stands, with just what that standing has.
@@ -54,7 +88,7 @@ pub const MAX_LOST: i16 = 5;
 /// What the facts of a run call for; carried out in one transaction.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    /// One move a task at most, upstream first.
+    /// One move a task instance at most, upstream first, the instances of a task before the task.
     pub moves: Vec<Move>,
     /// The state the run ends in, if it ends.
     pub ends: Option<RunState>,
@@ -74,8 +108,29 @@ impl Plan {
 pub struct Move {
     /// Which task.
     pub task: TaskIndex,
+    /// Which of its instances.
+    pub map_index: MapIndex,
     /// What happens to it.
     pub action: Action,
+}
+
+impl Move {
+    /// A change of one task instance.
+    pub fn of(at: InstanceIndex, action: Action) -> Self {
+        Self {
+            task: at.task,
+            map_index: at.map_index,
+            action,
+        }
+    }
+
+    /// Which task instance.
+    pub fn instance(&self) -> InstanceIndex {
+        InstanceIndex {
+            task: self.task,
+            map_index: self.map_index,
+        }
+    }
 }
 
 /// What happens to a task instance.

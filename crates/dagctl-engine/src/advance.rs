@@ -6,7 +6,7 @@ use std::pin::Pin;
 use anyhow::Context as _;
 use dagctl_core::dag::Dag;
 use dagctl_core::decide::decide;
-use dagctl_core::ids::{DagKey, DagRunId, TaskIndex, WorkerId};
+use dagctl_core::ids::{DagKey, DagRunId, InstanceIndex, WorkerId};
 use dagctl_core::run::Standing;
 use dagctl_core::state::RunState;
 use dagctl_store::StoreError;
@@ -82,7 +82,7 @@ impl Engine {
         &self,
         look: &mut Look,
         run: DagRunId,
-        ended: BTreeMap<TaskIndex, Ended>,
+        ended: BTreeMap<InstanceIndex, Ended>,
         worker: Option<WorkerId>,
         led: &mut Led,
     ) -> anyhow::Result<()> {
@@ -103,12 +103,10 @@ impl Engine {
         if locked.is_wanted {
             look.decided(run).await?;
         }
-        for (task, it) in &ended {
-            let place = usize::try_from(task.get()).context("a task index is never negative")?;
+        for (instance, it) in &ended {
             let facts = locked
                 .facts
-                .tasks
-                .get_mut(place)
+                .instance_mut(*instance)
                 .context("the run lacks a task that ended")?;
             facts.standing = Standing::Ended(it.outcome.clone());
             facts.attempt = it.row.key.attempt.get();
@@ -142,7 +140,7 @@ impl Engine {
         dag: &Dag,
         locked: &LockedRun,
         plan: &dagctl_core::run::Plan,
-        ended: &BTreeMap<TaskIndex, Ended>,
+        ended: &BTreeMap<InstanceIndex, Ended>,
     ) -> anyhow::Result<Vec<NewNotice>> {
         if plan.notices.is_empty() {
             return Ok(vec![]);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dagctl_core::ids::{AttemptKey, DagRunId, TaskIndex, WorkerId};
+use dagctl_core::ids::{AttemptKey, DagRunId, InstanceIndex, WorkerId};
 use dagctl_core::outcome::Outcome;
 use dagctl_store::attempts::PlainSuccess;
 use dagctl_store::plans::Ended;
@@ -100,7 +100,7 @@ impl Engine {
             led.ended.extend(finished.to_start);
             to_look_at.extend(finished.undecided);
         }
-        let mut ended: BTreeMap<DagRunId, BTreeMap<TaskIndex, Ended>> = BTreeMap::new();
+        let mut ended: BTreeMap<DagRunId, BTreeMap<InstanceIndex, Ended>> = BTreeMap::new();
         if !others.is_empty() {
             let keys: Vec<AttemptKey> = others.keys().copied().collect();
             for row in look.give_back(worker, &keys).await? {
@@ -110,7 +110,7 @@ impl Engine {
                     ended
                         .entry(run)
                         .or_default()
-                        .insert(row.key.instance.task_index, Ended { row, outcome });
+                        .insert(row.key.instance.index(), Ended { row, outcome });
                 }
             }
             for key in others.keys() {

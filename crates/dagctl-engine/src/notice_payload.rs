@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dagctl_core::callback::{Callback, SlackNotifier};
 use dagctl_core::dag::Dag;
-use dagctl_core::ids::{DagRunId, TaskIndex};
+use dagctl_core::ids::{DagRunId, InstanceIndex, TaskIndex};
 use dagctl_core::notice::{self, FailureNotice, RunEnding, RunNotice, SuccessNotice};
 use dagctl_core::run::{Action, NoticeEvent, NoticeRequest, Plan, TaskFacts, Why};
 use dagctl_store::plans::{Ended, NewNotice};
@@ -20,7 +20,7 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) commit: Option<String>,
     pub(crate) base_url: Option<&'a str>,
     pub(crate) plan: &'a Plan,
-    pub(crate) ended: &'a BTreeMap<TaskIndex, Ended>,
+    pub(crate) ended: &'a BTreeMap<InstanceIndex, Ended>,
     /// Every task as the look found it.
     pub(crate) tasks: &'a [TaskFacts],
     /// Tasks that failed before this look.
@@ -193,7 +193,7 @@ fn attempt_of(facts: &RunFacts<'_>, task: TaskIndex) -> i16 {
         let place = usize::try_from(task.get()).ok()?;
         Some(facts.tasks.get(place)?.attempt)
     };
-    match facts.ended.get(&task) {
+    match facts.ended.get(&InstanceIndex::whole(task)) {
         Some(it) => it.row.key.attempt.get(),
         None => last().unwrap_or(0),
     }

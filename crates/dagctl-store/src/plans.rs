@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, TaskIndex, WorkerId};
+use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, InstanceIndex, TaskIndex, WorkerId};
 use dagctl_core::outcome::Outcome;
 use dagctl_core::run::{MAX_LOST, Move, RunFacts, Standing, TaskFacts};
 use dagctl_core::state::{RunState, Verdict};
@@ -73,12 +73,12 @@ pub struct Applied {
 /// A plan with what its writes need besides.
 #[derive(Debug)]
 pub struct Orders<'a> {
-    /// One move a task at most.
+    /// One move a task instance at most.
     pub moves: &'a [Move],
     /// The state the run ends in once nothing is left.
     pub ends: Option<RunState>,
-    /// Attempts that ended in this look, by task.
-    pub ended: &'a BTreeMap<TaskIndex, Ended>,
+    /// Attempts that ended in this look, by instance.
+    pub ended: &'a BTreeMap<InstanceIndex, Ended>,
     /// Who reported them.
     pub worker: Option<WorkerId>,
     /// Messages.
@@ -178,32 +178,32 @@ impl Look {
         else {
             return Ok(None);
         };
-        let tasks = sqlx::query_file!("src/plans/facts.sql", run.get())
+        let rows = sqlx::query_file!("src/plans/facts.sql", run.get())
             .fetch_all(&mut *self.tx)
             .await?;
-        let tasks = tasks
-            .into_iter()
-            .map(|row| {
-                let standing = if row.state != letter('n') {
-                    Standing::Settled(verdict(row.state)?)
-                } else {
-                    match (row.ready_lost, row.ready_worker) {
-                        (Some(lost), None) if lost >= MAX_LOST => Standing::LostTooOften,
-                        (Some(_), None) => Standing::Queued,
-                        (Some(_), Some(_)) => Standing::Running,
-                        (None, _) if row.is_parked => Standing::Parked,
-                        (None, _) if row.has_timer => Standing::UpForRetry,
-                        (None, _) => Standing::Waiting,
-                    }
-                };
-                let tries = u16::try_from(row.tries).unwrap_or(0);
-                Ok(TaskFacts {
-                    standing,
-                    attempt: row.ready_attempt.unwrap_or(row.attempt),
-                    tries,
-                })
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let mut tasks: Vec<TaskFacts> = vec![];
+        for row in rows {
+            let standing = if row.state != letter('n') {
+                Standing::Settled(verdict(row.state)?)
+            } else {
+                match (row.ready_lost, row.ready_worker) {
+                    (Some(lost), None) if lost >= MAX_LOST => Standing::LostTooOften,
+                    (Some(_), None) => Standing::Queued,
+                    (Some(_), Some(_)) => Standing::Running,
+                    (None, _) if row.is_parked => Standing::Parked,
+                    (None, _) if row.has_timer => Standing::UpForRetry,
+                    (None, _) => Standing::Waiting,
+                }
+            };
+            let attempt = row.ready_attempt.unwrap_or(row.attempt);
+            let tries = u16::try_from(row.tries).unwrap_or(0);
+            let facts = TaskFacts::new(standing, attempt, tries);
+            // Sorted: a task comes before its instances.
+            match tasks.last_mut() {
+                Some(task) if row.map_index >= 0 => task.instances.push(facts),
+                _ => tasks.push(facts),
+            }
+        }
         Ok(Some(LockedRun {
             dag_run_id: run,
             dag_key: DagKey(row.dag_key),
@@ -256,10 +256,10 @@ impl Look {
         run: DagRunId,
     ) -> Result<Vec<(TaskIndex, String)>, StoreError> {
         let rows = sqlx::query!(
-            r#"select t.task_index, coalesce(a.message, t.reason, '') as "message!"
+            r#"select distinct on (t.task_index) t.task_index, coalesce(a.message, t.reason, '') as "message!"
             from task_instance t
             left join attempt a using (dag_run_id, task_index, map_index, attempt)
-            where t.dag_run_id = $1 and t.state = 'f' order by t.task_index"#,
+            where t.dag_run_id = $1 and t.state = 'f' order by t.task_index, a.message is null, t.map_index"#,
             run.get()
         )
         .fetch_all(&mut *self.tx)

@@ -99,11 +99,7 @@ fn standing_of(text: &str) -> TaskFacts {
         "skipped" => Standing::Settled(Verdict::Skipped),
         other => panic!("no standing is called {other}"),
     };
-    TaskFacts {
-        standing,
-        attempt: 1,
-        tries: tries.parse().unwrap(),
-    }
+    TaskFacts::new(standing, 1, tries.parse().unwrap())
 }
 
 fn told(dag: &Dag, plan: &Plan) -> String {
@@ -363,7 +359,7 @@ proptest! {
         events in vec((any::<u8>(), any::<u8>()), 80),
         cancel_at in proptest::option::weighted(0.2, 0..80_usize),
     ) {
-        let waiting = TaskFacts { standing: Standing::Waiting, attempt: 0, tries: 0 };
+        let waiting = TaskFacts::new(Standing::Waiting, 0, 0);
         let mut facts = RunFacts { cancelled_by: None, tasks: vec![waiting; dag.tasks().len()] };
         let limit = usize::try_from(dag.spec.max_active_tasks).unwrap();
         let mut ended = None;

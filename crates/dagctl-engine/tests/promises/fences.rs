@@ -262,13 +262,11 @@ async fn a_plan_that_is_carried_out_twice_settles_each_task_once() {
     let run = bench.trigger("two").await;
     let mut look = bench.store.look().await.unwrap();
     let locked = look.run(run).await.unwrap().unwrap();
-    let moves = [Move {
-        task: TaskIndex(1),
-        action: Action::Settle {
-            verdict: Verdict::Skipped,
-            why: Why::Reason("cancelled"),
-        },
-    }];
+    let skip = Action::Settle {
+        verdict: Verdict::Skipped,
+        why: Why::Reason("cancelled"),
+    };
+    let moves = [Move::of(InstanceIndex::whole(TaskIndex(1)), skip)];
     let orders = Orders {
         moves: &moves,
         ends: None,

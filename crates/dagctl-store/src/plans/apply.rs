@@ -1,6 +1,8 @@
 //! Carries out a plan: every write guarded by the state it expects, in one order of locks.
 
-use dagctl_core::ids::{AttemptKey, DagRunId, WorkerId};
+use std::collections::BTreeSet;
+
+use dagctl_core::ids::{DagRunId, InstanceIndex, WorkerId};
 use dagctl_core::outcome::{Failure, Outcome};
 use dagctl_core::run::{Action, Move, Standing, Why};
 use dagctl_core::state::{RunState, Verdict};
@@ -10,6 +12,34 @@ use serde_json::Value;
 
 use super::{Applied, Ended, LockedRun, Look, NewNotice, Orders, letter};
 use crate::StoreError;
+
+/// Instances of one run as the arrays that a statement takes.
+#[derive(Default)]
+struct Places {
+    tasks: Vec<i32>,
+    map_indexes: Vec<i32>,
+}
+
+impl Places {
+    fn push(&mut self, at: InstanceIndex) {
+        self.tasks.push(at.task.get());
+        self.map_indexes.push(at.map_index.get());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
+
+impl FromIterator<InstanceIndex> for Places {
+    fn from_iter<T: IntoIterator<Item = InstanceIndex>>(all: T) -> Self {
+        let mut places = Self::default();
+        for it in all {
+            places.push(it);
+        }
+        places
+    }
+}
 
 impl Look {
     /// Carries out a plan for a run that this look has locked.
@@ -42,34 +72,34 @@ impl Look {
         orders: &Orders<'a>,
     ) -> Result<Vec<&'a Move>, StoreError> {
         let stands_in_queue = |it: &Move| {
-            let standing = usize::try_from(it.task.get())
-                .ok()
-                .and_then(|at| run.facts.tasks.get(at));
-            !orders.ended.contains_key(&it.task)
-                && standing.is_some_and(|it| {
+            !orders.ended.contains_key(&it.instance())
+                && run.facts.instance(it.instance()).is_some_and(|it| {
                     matches!(it.standing, Standing::Queued | Standing::LostTooOften)
                 })
         };
-        let queued: Vec<i32> = orders
-            .moves
-            .iter()
+        let moves = || orders.moves.iter();
+        let queued: Places = moves()
             .filter(|it| stands_in_queue(it))
-            .map(|it| it.task.get())
+            .map(Move::instance)
             .collect();
-        let mut removed = vec![];
+        let mut removed = BTreeSet::new();
         if !queued.is_empty() {
-            removed = sqlx::query_scalar!(
-                "delete from ready where dag_run_id = $1 and task_index = any($2) and map_index = -1
-                    and worker_id is null
-                returning task_index",
+            let rows = sqlx::query!(
+                "delete from ready q using unnest($2::int[], $3::int[]) as it (task_index, map_index)
+                where q.dag_run_id = $1 and q.task_index = it.task_index and q.map_index = it.map_index
+                    and q.worker_id is null
+                returning q.task_index, q.map_index",
                 run.dag_run_id.get(),
-                &queued
+                &queued.tasks,
+                &queued.map_indexes
             )
             .fetch_all(&mut *self.tx)
             .await?;
+            removed.extend(rows.iter().map(|it| (it.task_index, it.map_index)));
         }
-        let kept = |it: &&Move| !stands_in_queue(it) || removed.contains(&it.task.get());
-        Ok(orders.moves.iter().filter(kept).collect())
+        let is_removed = |it: &Move| removed.contains(&(it.task.get(), it.map_index.get()));
+        let kept = |it: &&Move| !stands_in_queue(it) || is_removed(it);
+        Ok(moves().filter(kept).collect())
     }
 
     async fn settle(
@@ -78,30 +108,28 @@ impl Look {
         orders: &Orders<'_>,
         moves: &[&Move],
     ) -> Result<(), StoreError> {
-        let (mut tasks, mut letters, mut reasons) = (vec![], vec![], vec![]);
+        let (mut places, mut letters, mut reasons) = (Places::default(), vec![], vec![]);
         let mut unstarted = vec![];
         for it in moves {
             if let Action::Settle { verdict, why } = &it.action {
-                tasks.push(it.task.get());
+                places.push(it.instance());
                 unstarted.push(unstarted_attempt(run, orders, it).map(|(attempt, _)| attempt));
                 letters.push(letter(verdict.letter()));
                 reasons.push(reason(why));
             }
         }
-        if tasks.is_empty() {
+        if places.is_empty() {
             return Ok(());
         }
         let ended: Vec<&Ended> = orders.ended.values().collect();
+        let ended_places: Places = orders.ended.keys().copied().collect();
         let rows = sqlx::query_file!(
             "src/plans/settle.sql",
             run.dag_run_id.get(),
-            &tasks,
+            &places.tasks,
             &letters as _,
             &reasons as _,
-            &ended
-                .iter()
-                .map(|it| it.row.key.instance.task_index.get())
-                .collect::<Vec<_>>(),
+            &ended_places.tasks,
             &ended
                 .iter()
                 .map(|it| it.row.key.attempt.get())
@@ -116,7 +144,9 @@ impl Look {
                 .map(|it| it.row.claimed_at.map(|it| it.to_sqlx()))
                 .collect::<Vec<_>>() as _,
             orders.worker.map(WorkerId::get),
-            &unstarted as _
+            &unstarted as _,
+            &places.map_indexes,
+            &ended_places.map_indexes
         )
         .fetch_all(&mut *self.tx)
         .await?;
@@ -153,7 +183,7 @@ impl Look {
         orders: &Orders<'_>,
         moves: &[&Move],
     ) -> Result<(), StoreError> {
-        let (mut tasks, mut values) = (vec![], vec![]);
+        let (mut places, mut values) = (Places::default(), vec![]);
         for it in moves {
             if let (
                 Action::Settle {
@@ -161,23 +191,25 @@ impl Look {
                     ..
                 },
                 Some(ended),
-            ) = (&it.action, orders.ended.get(&it.task))
+            ) = (&it.action, orders.ended.get(&it.instance()))
                 && let Outcome::Success { outputs } = &ended.outcome
                 && !outputs.is_empty()
             {
-                tasks.push(it.task.get());
+                places.push(it.instance());
                 values.push(Value::Object(outputs.clone()));
             }
         }
-        if tasks.is_empty() {
+        if places.is_empty() {
             return Ok(());
         }
         sqlx::query!(
             "insert into output (dag_run_id, task_index, map_index, value)
-            select $1, task_index, -1, value from unnest($2::int[], $3::jsonb[]) as it (task_index, value)
+            select $1, task_index, map_index, value
+            from unnest($2::int[], $3::int[], $4::jsonb[]) as it (task_index, map_index, value)
             on conflict (dag_run_id, task_index, map_index) do update set value = excluded.value",
             run.get(),
-            &tasks,
+            &places.tasks,
+            &places.map_indexes,
             &values
         )
         .execute(&mut *self.tx)
@@ -194,11 +226,11 @@ impl Look {
     ) -> Result<(), StoreError> {
         let mut rows = AttemptRows::default();
         for it in moves {
-            if let Some(ended) = orders.ended.get(&it.task) {
+            if let Some(ended) = orders.ended.get(&it.instance()) {
                 rows.push_ended(ended);
             } else if let Some((attempt, failure)) = unstarted_attempt(run, orders, it) {
                 rows.push(
-                    it.task.get(),
+                    it.instance(),
                     attempt,
                     'f',
                     &failure.kind.code(),
@@ -206,20 +238,22 @@ impl Look {
                 );
             }
         }
-        if rows.tasks.is_empty() {
+        if rows.places.is_empty() {
             return Ok(());
         }
         sqlx::query!(
             r#"insert into attempt (dag_run_id, task_index, map_index, attempt, state, reason, message, worker_id,
                 queued_at, started_at, finished_at)
-            select $1, task_index, -1, attempt, state, reason, message, $2, queued_at, started_at, clock_timestamp()
-            from unnest($3::int[], $4::smallint[], $5::"char"[], $6::text[], $7::text[], $8::timestamptz[],
-                $9::timestamptz[])
-                as it (task_index, attempt, state, reason, message, queued_at, started_at)
+            select $1, task_index, map_index, attempt, state, reason, message, $2, queued_at, started_at,
+                clock_timestamp()
+            from unnest($3::int[], $4::int[], $5::smallint[], $6::"char"[], $7::text[], $8::text[],
+                $9::timestamptz[], $10::timestamptz[])
+                as it (task_index, map_index, attempt, state, reason, message, queued_at, started_at)
             on conflict (dag_run_id, task_index, map_index, attempt) do nothing"#,
             run.dag_run_id.get(),
             orders.worker.map(WorkerId::get),
-            &rows.tasks,
+            &rows.places.tasks,
+            &rows.places.map_indexes,
             &rows.attempts,
             &rows.states as _,
             &rows.reasons,
@@ -238,40 +272,43 @@ impl Look {
         orders: &Orders<'_>,
         moves: &[&Move],
     ) -> Result<(), StoreError> {
-        let (mut tasks, mut attempts, mut lost, mut delays) = (vec![], vec![], vec![], vec![]);
+        let (mut places, mut attempts, mut lost, mut delays) =
+            (Places::default(), vec![], vec![], vec![]);
         for it in moves {
             if let (Action::Retry { delay, .. }, Some(ended)) =
-                (&it.action, orders.ended.get(&it.task))
+                (&it.action, orders.ended.get(&it.instance()))
             {
-                tasks.push(it.task.get());
+                places.push(it.instance());
                 attempts.push(ended.row.key.attempt.get());
                 lost.push(ended.row.lost);
                 delays.push(delay.as_secs_f64());
             }
         }
-        if tasks.is_empty() {
+        if places.is_empty() {
             return Ok(());
         }
         sqlx::query!(
             r#"with planned as (
-                select * from unnest($2::int[], $3::smallint[], $4::smallint[], $5::float8[])
-                    as it (task_index, attempt, lost, delay)
+                select * from unnest($2::int[], $3::smallint[], $4::smallint[], $5::float8[], $7::int[])
+                    as it (task_index, attempt, lost, delay, map_index)
             ), tried as (
                 update task_instance t set attempt = p.attempt, lost = p.lost, tries = t.tries + 1,
                     worker_id = $6, finished_at = clock_timestamp()
                 from planned p
-                where t.dag_run_id = $1 and t.task_index = p.task_index and t.map_index = -1 and t.state = 'n'
-                returning t.task_index
+                where t.dag_run_id = $1 and t.task_index = p.task_index and t.map_index = p.map_index and t.state = 'n'
+                returning t.task_index, t.map_index
             )
             insert into timer (due_at, dag_run_id, task_index, map_index, attempt, lost, kind)
-            select clock_timestamp() + make_interval(secs => p.delay), $1, p.task_index, -1, p.attempt + 1, p.lost, 'r'
-            from planned p join tried using (task_index)"#,
+            select clock_timestamp() + make_interval(secs => p.delay), $1, p.task_index, p.map_index, p.attempt + 1,
+                p.lost, 'r'
+            from planned p join tried using (task_index, map_index)"#,
             run.dag_run_id.get(),
-            &tasks,
+            &places.tasks,
             &attempts,
             &lost,
             &delays,
-            orders.worker.map(WorkerId::get)
+            orders.worker.map(WorkerId::get),
+            &places.map_indexes
         )
         .execute(&mut *self.tx)
         .await?;
@@ -284,36 +321,35 @@ impl Look {
         orders: &Orders<'_>,
         moves: &[&Move],
     ) -> Result<u64, StoreError> {
-        let (mut tasks, mut attempts, mut lost) = (vec![], vec![], vec![]);
+        let (mut places, mut attempts, mut lost) = (Places::default(), vec![], vec![]);
         for it in moves {
-            match (&it.action, orders.ended.get(&it.task)) {
+            match (&it.action, orders.ended.get(&it.instance())) {
                 (Action::Queue, _) => {
-                    let facts = usize::try_from(it.task.get())
-                        .ok()
-                        .and_then(|at| run.facts.tasks.get(at));
-                    tasks.push(it.task.get());
+                    let facts = run.facts.instance(it.instance());
+                    places.push(it.instance());
                     attempts.push(facts.map_or(0, |it| it.attempt).saturating_add(1));
                     lost.push(None);
                 }
                 (Action::Requeue, Some(ended)) => {
-                    tasks.push(it.task.get());
+                    places.push(it.instance());
                     attempts.push(ended.row.key.attempt.get().saturating_add(1));
                     lost.push(Some(ended.row.lost));
                 }
                 (Action::Requeue, None) | (Action::Retry { .. } | Action::Settle { .. }, _) => (),
             }
         }
-        if tasks.is_empty() {
+        if places.is_empty() {
             return Ok(0);
         }
         let done = sqlx::query_file!(
             "src/plans/enqueue.sql",
             run.dag_run_id.get(),
             run.dag_version_id.get(),
-            &tasks,
+            &places.tasks,
             &attempts,
             &lost as _,
-            run.is_limited
+            run.is_limited,
+            &places.map_indexes
         )
         .execute(&mut *self.tx)
         .await?;
@@ -379,10 +415,10 @@ fn unstarted_attempt<'a>(
     else {
         return None;
     };
-    if orders.ended.contains_key(&it.task) {
+    if orders.ended.contains_key(&it.instance()) {
         return None;
     }
-    let facts = run.facts.tasks.get(usize::try_from(it.task.get()).ok()?)?;
+    let facts = run.facts.instance(it.instance())?;
     let attempt = match facts.standing {
         Standing::UpForRetry | Standing::Parked => facts.attempt.saturating_add(1),
         Standing::Waiting
@@ -397,7 +433,7 @@ fn unstarted_attempt<'a>(
 
 #[derive(Default)]
 struct AttemptRows {
-    tasks: Vec<i32>,
+    places: Places,
     attempts: Vec<i16>,
     states: Vec<i8>,
     reasons: Vec<String>,
@@ -407,8 +443,15 @@ struct AttemptRows {
 }
 
 impl AttemptRows {
-    fn push(&mut self, task: i32, attempt: i16, state: char, reason: &str, message: &str) {
-        self.tasks.push(task);
+    fn push(
+        &mut self,
+        instance: InstanceIndex,
+        attempt: i16,
+        state: char,
+        reason: &str,
+        message: &str,
+    ) {
+        self.places.push(instance);
         self.attempts.push(attempt);
         self.states.push(letter(state));
         self.reasons.push(reason.to_owned());
@@ -418,7 +461,7 @@ impl AttemptRows {
     }
 
     fn push_ended(&mut self, ended: &Ended) {
-        let AttemptKey { instance, attempt } = ended.row.key;
+        let key = ended.row.key;
         let (state, reason, message) = match &ended.outcome {
             Outcome::Success { .. } => return,
             Outcome::Skipped { reason } => ('k', "skipped".to_owned(), reason.clone()),
@@ -430,8 +473,8 @@ impl AttemptRows {
             Outcome::Failed(failure) => ('f', failure.kind.code(), failure.message.clone()),
         };
         self.push(
-            instance.task_index.get(),
-            attempt.get(),
+            key.instance.index(),
+            key.attempt.get(),
             state,
             &reason,
             &message,

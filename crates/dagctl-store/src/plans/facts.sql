@@ -1,11 +1,11 @@
 -- Where every task instance of one run stands: `task_instance` for what settled, `ready`, `parked` and `timer` for the
 -- rest.
-select t.task_index, t.state, t.attempt, t.tries,
+select t.task_index, t.map_index, t.state, t.attempt, t.tries,
     q.attempt as "ready_attempt?", q.lost as "ready_lost?", q.worker_id as "ready_worker?",
     p.attempt is not null as "is_parked!", w.attempt is not null as "has_timer!"
 from task_instance t
 left join ready q using (dag_run_id, task_index, map_index)
 left join parked p using (dag_run_id, task_index, map_index)
 left join timer w using (dag_run_id, task_index, map_index)
-where t.dag_run_id = $1 and t.map_index = -1
-order by t.task_index
+where t.dag_run_id = $1
+order by t.task_index, t.map_index
