@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dagctl_core::ids::TaskIndex;
+use dagctl_core::ids::{InstanceIndex, TaskIndex};
 use dagctl_core::outcome::Outcome;
 use dagctl_core::run::{Action, Move, Why};
 use dagctl_core::state::Verdict;
