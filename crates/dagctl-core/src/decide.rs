@@ -79,15 +79,9 @@ impl Look<'_> {
                 Ruling::Wait => (),
                 Ruling::Run => self.queue(at),
                 Ruling::UpstreamFailed => {
-                    self.settle(
-                        at,
-                        Verdict::UpstreamFailed,
-                        Why::Reason("upstream_failed"),
-                    );
+                    self.settle(at, Verdict::UpstreamFailed, Why::Reason("upstream_failed"));
                 }
-                Ruling::Skip => {
-                    self.settle(at, Verdict::Skipped, Why::Reason("upstream_skipped"))
-                }
+                Ruling::Skip => self.settle(at, Verdict::Skipped, Why::Reason("upstream_skipped")),
             },
         }
     }
