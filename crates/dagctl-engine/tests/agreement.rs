@@ -194,8 +194,13 @@ async fn work_hot(engine: Engine, worker: WorkerId, dag: Arc<Dag>, case: Case, s
                 }),
             }
         }
+        let wish = Wish {
+            slots,
+            lane,
+            only_children: plain.len() == 1,
+        };
         let finished = hot
-            .finish(worker, &plain, Wish { slots, lane })
+            .finish(worker, &plain, wish)
             .await
             .unwrap();
         assert!(finished.claims.len() <= slots, "more than it has slots for");

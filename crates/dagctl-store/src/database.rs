@@ -152,8 +152,24 @@ impl Store {
     /// connection back to the pool: whoever borrows it next would work inside that transaction. One that has begun is
     /// rolled back wherever it is dropped.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.begin_with("begin").await
+    }
+
+    /// The same for statements whose arrays have any length: a plan made for their values is never better, and making it
+    /// costs as much as carrying it out.
+    pub(crate) async fn begin_with_generic_plans(
+        &self,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.begin_with("begin; set local plan_cache_mode = force_generic_plan")
+            .await
+    }
+
+    async fn begin_with(
+        &self,
+        statement: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
         let pool = self.pool.clone();
-        match tokio::spawn(async move { pool.begin().await }).await {
+        match tokio::spawn(async move { pool.begin_with(statement).await }).await {
             Ok(begun) => Ok(begun?),
             Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
         }

@@ -162,7 +162,7 @@ pub struct RunContext {
 impl Store {
     /// Starts queued runs of a DAG, oldest first, up to its `max_active_runs`.
     pub async fn start_queued(&self, dag: DagKey) -> Result<StartedRuns, StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_with_generic_plans().await?;
         lock_dags(&mut tx, &[dag.get()]).await?;
         let started = start_queued(&mut tx, &[dag.get()]).await?;
         tx.commit().await?;
@@ -288,36 +288,12 @@ impl From<Started> for StartedRuns {
 }
 
 /// Starts queued runs of DAGs, oldest first, within a transaction that holds the DAGs' rows: places are counted here.
-///
-/// A pause stops the schedule, not what people ask for: manual runs of a paused DAG start.
 pub(crate) async fn start_queued(
     tx: &mut Transaction<'static, Postgres>,
     dags: &[i32],
 ) -> Result<Started, StoreError> {
-    // `skip locked`: somebody who holds a queued run is ending it, and may wait for the DAG's row that we hold.
-    let waiting = sqlx::query_scalar!(
-        r#"select q.dag_run_id
-        from dag d
-        cross join lateral (
-            select count(*) as count from live_run l where l.dag_key = d.dag_key and l.is_running
-        ) running
-        cross join lateral (
-            select r.dag_run_id from live_run l join dag_run r using (dag_run_id)
-            where l.dag_key = d.dag_key and not l.is_running and (l.is_asked_for or not d.is_paused) and r.state = 'q'
-            order by r.dag_run_id
-            limit greatest(d.max_active_runs - running.count, 0)
-            for update of r skip locked
-        ) q
-        where d.dag_key = any($1)"#,
-        dags
-    )
-    .fetch_all(&mut **tx)
-    .await?;
     let mut started = Started::default();
-    if waiting.is_empty() {
-        return Ok(started);
-    }
-    let rows = sqlx::query_file!("src/runs/start.sql", &waiting)
+    let rows = sqlx::query_file!("src/runs/start.sql", dags)
         .fetch_all(&mut **tx)
         .await?;
     for row in rows {

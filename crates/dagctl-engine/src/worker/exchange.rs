@@ -161,6 +161,7 @@ impl Exchange {
         let wish = Wish {
             slots: if self.is_answer_lost { 0 } else { free },
             lane: self.lane,
+            only_children: !worker.hunger.is_felt(),
         };
         let heard = worker.hunger.heard();
         match self.hot.finish(worker.id, &successes, wish).await {
@@ -178,10 +179,15 @@ impl Exchange {
 
     /// Starts what was handed out, and looks elsewhere for the rest. Gives back the slots for which there was nothing.
     async fn follow(&mut self, mut finished: Finished, wished: usize) -> usize {
-        self.others_wait = finished.others_wait;
+        let others_wait = finished.others_wait;
         let mut left = wished - finished.claims.len();
         self.start(std::mem::take(&mut finished.claims));
         self.pass_on(finished);
+        let Some(others_wait) = others_wait else {
+            // Nobody has looked what waits.
+            return 0;
+        };
+        self.others_wait = others_wait;
         let looks_elsewhere = self.others_wait && left > 0;
         self.is_elsewhere_owed = looks_elsewhere && Instant::now() < self.elsewhere_after;
         if looks_elsewhere && !self.is_elsewhere_owed {

@@ -197,12 +197,14 @@ tasks:
     let wish = Wish {
         slots: 10,
         lane: claimed.lane.unwrap(),
+        only_children: false,
     };
     let mut hot = bench.store.hot_path();
     let finished = hot.finish(light, &[success], wish).await.unwrap();
     assert_eq!(finished.claims, [], "the child is for another queue");
-    assert!(
-        !finished.others_wait,
+    assert_eq!(
+        finished.others_wait,
+        Some(false),
         "and so nothing waits for this worker"
     );
     hot.close().await;
@@ -218,13 +220,18 @@ async fn the_hot_path_takes_nothing_of_a_pool_that_has_a_limit_by_now() {
     bench.trigger("crowd").await;
     let worker = bench.worker().await;
     let lane = bench.store.claim(worker, 1).await.unwrap().lane.unwrap();
-    let wish = Wish { slots: 10, lane };
+    let wish = Wish {
+        slots: 10,
+        lane,
+        only_children: false,
+    };
     bench.store.set_pool(&narrow, Some(2)).await.unwrap();
     let mut hot = bench.store.hot_path();
     let finished = hot.finish(worker, &[], wish).await.unwrap();
     assert_eq!(finished.claims, []);
-    assert!(
+    assert_eq!(
         finished.others_wait,
+        Some(true),
         "they are left to the claim that counts"
     );
     hot.close().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, WorkerId};
+use dagctl_core::ids::{AttemptKey, DagKey, DagRunId, DagVersionId, MapIndex, WorkerId};
 use dagctl_core::schedule::Schedule;
 use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
@@ -28,8 +28,8 @@ pub struct Finished {
     pub to_start: Vec<DagKey>,
     /// What the worker has been handed.
     pub claims: Vec<Claim>,
-    /// Whether tasks wait in other pools or queues than the one asked for.
-    pub others_wait: bool,
+    /// Whether tasks wait in other pools or queues than the one asked for; `None`: nobody has looked what waits at all.
+    pub others_wait: Option<bool>,
 }
 
 /// What a worker would like to be handed while it reports.
@@ -39,6 +39,8 @@ pub struct Wish {
     pub slots: usize,
     /// Where they come from. Of a pool with a limit nothing is handed out here.
     pub lane: Lane,
+    /// Whether only what its reports leave ready is wished for: nothing else is known to wait.
+    pub only_children: bool,
 }
 
 /// A worker's own connection for reports and claims. Not cancellable half-way: drive it from a task that nobody ends.
@@ -46,8 +48,16 @@ pub struct Wish {
 pub struct HotPath {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    /// The statement for the last week that all runs of a batch were of.
-    narrow: Option<(Week, Arc<str>)>,
+    /// The statements for the last week that all runs of a batch were of.
+    narrow: Option<Narrow>,
+}
+
+/// Statements on one week's tables.
+#[derive(Debug, Clone)]
+struct Narrow {
+    week: Week,
+    finish: Arc<str>,
+    finish_one: Arc<str>,
 }
 
 impl Store {
@@ -77,31 +87,58 @@ impl HotPath {
             Some(it) => it,
             None => self.options.connect().await?,
         };
-        let batch = Batch::of(successes);
         // Given up with its connection if it fails: what the server made of it is not known.
-        let finished = match self.narrow(&batch) {
-            Some(statement) => {
-                finish_narrow(&mut connection, statement, worker, &batch, wish).await?
-            }
-            None => finish(&mut connection, worker, &batch, wish).await?,
-        };
+        let finished = self
+            .carry_out(&mut connection, worker, successes, wish)
+            .await?;
         self.connection = Some(connection);
         Ok(finished)
     }
 
-    /// The statement with the week's partitions in place of the tables; `None`: the runs are of several weeks. Setting up
+    /// By the smallest statement that does it.
+    async fn carry_out(
+        &mut self,
+        connection: &mut PgConnection,
+        worker: WorkerId,
+        successes: &[PlainSuccess],
+        wish: Wish,
+    ) -> Result<Finished, StoreError> {
+        if successes.is_empty() {
+            return take(connection, worker, wish).await;
+        }
+        let batch = Batch::of(successes);
+        let Some(narrow) = self.narrow(&batch) else {
+            return finish(connection, worker, &batch, wish).await;
+        };
+        if let [one] = successes
+            && wish.only_children
+            && one.outputs.is_empty()
+            && one.key.instance.map_index == MapIndex::UNMAPPED
+            && let Some(finished) =
+                finish_one(connection, narrow.finish_one, worker, one, wish).await?
+        {
+            return Ok(finished);
+        }
+        finish_narrow(connection, narrow.finish, worker, &batch, wish).await
+    }
+
+    /// The statements with the week's partitions in place of the tables; `None`: the runs are of several weeks. Setting up
     /// a plan for all partitions would cost more than carrying it out, and the more so the longer the history is.
-    fn narrow(&mut self, batch: &Batch) -> Option<Arc<str>> {
+    fn narrow(&mut self, batch: &Batch) -> Option<Narrow> {
         if let (Some(first), Some(last)) = (batch.runs.first(), batch.runs.last()) {
             let week = Week::of(*first);
             if week != Week::of(*last) {
                 return None;
             }
-            if self.narrow.as_ref().is_none_or(|(it, _)| *it != week) {
-                self.narrow = Some((week, Arc::from(week.narrow(FINISH))));
+            if self.narrow.as_ref().is_none_or(|it| it.week != week) {
+                self.narrow = Some(Narrow {
+                    week,
+                    finish: Arc::from(week.narrow(FINISH)),
+                    finish_one: Arc::from(week.narrow(FINISH_ONE)),
+                });
             }
         }
-        self.narrow.as_ref().map(|(_, it)| it.clone())
+        self.narrow.clone()
     }
 
     /// Ends the connection.
@@ -126,6 +163,7 @@ impl Look {
                 pool_key: 0,
                 queue_key: 0,
             },
+            only_children: true,
         };
         finish(&mut self.tx, worker, &Batch::of(successes), nothing).await
     }
@@ -144,6 +182,7 @@ impl Look {
 }
 
 const FINISH: &str = include_str!("finish.sql");
+const FINISH_ONE: &str = include_str!("finish_one.sql");
 
 /// Plain successes as the arrays that the statement takes.
 struct Batch {
@@ -183,8 +222,8 @@ struct Row {
     limited: Vec<i64>,
     #[sqlx(rename = "to_start!")]
     to_start: Vec<i32>,
-    #[sqlx(rename = "others_wait!")]
-    others_wait: bool,
+    #[sqlx(rename = "others_wait?")]
+    others_wait: Option<bool>,
     #[sqlx(rename = "dag_run_ids!")]
     dag_run_ids: Vec<i64>,
     #[sqlx(rename = "task_indexes!")]
@@ -249,6 +288,47 @@ async fn finish(
     .fetch_one(connection)
     .await?;
     Ok(row.into())
+}
+
+/// Hands out what waits in the worker's lane; for a worker that has nothing to report.
+async fn take(
+    connection: &mut PgConnection,
+    worker: WorkerId,
+    wish: Wish,
+) -> Result<Finished, StoreError> {
+    let row = sqlx::query_file_as!(
+        Row,
+        "src/attempts/take.sql",
+        worker.get(),
+        i64::try_from(wish.slots).unwrap_or(i64::MAX),
+        wish.lane.pool_key,
+        wish.lane.queue_key
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(row.into())
+}
+
+/// Records one plain success by a statement of its own; `None`: its run needs the large one, and nothing has happened.
+async fn finish_one(
+    connection: &mut PgConnection,
+    statement: Arc<str>,
+    worker: WorkerId,
+    success: &PlainSuccess,
+    wish: Wish,
+) -> Result<Option<Finished>, StoreError> {
+    let AttemptKey { instance, attempt } = success.key;
+    let row: Option<Row> = sqlx::query_as(AssertSqlSafe(statement))
+        .bind(instance.dag_run_id.get())
+        .bind(instance.task_index.get())
+        .bind(attempt.get())
+        .bind(worker.get())
+        .bind(i64::try_from(wish.slots).unwrap_or(i64::MAX))
+        .bind(wish.lane.pool_key)
+        .bind(wish.lane.queue_key)
+        .fetch_optional(connection)
+        .await?;
+    Ok(row.map(Into::into))
 }
 
 /// As [`finish`], with the same statement on one week's tables.

@@ -172,7 +172,7 @@ select
             limit 1
         ) first
         where (p.pool_key, w.queue_key) <> ($9, $10) or p.slots is not null
-    ) as "others_wait!",
+    ) as "others_wait?",
     c.*
 from (
     select

@@ -60,7 +60,7 @@ impl Store {
 
     /// Makes a run, and starts it if its DAG has a place for it. One transaction; safe to repeat.
     pub async fn create_run(&self, new: &NewRun) -> Result<Created, StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_with_generic_plans().await?;
         let creation = create(&mut tx, std::slice::from_ref(new)).await?;
         tx.commit().await?;
         creation.runs.into_iter().next().ok_or_else(no_answer)
@@ -89,7 +89,7 @@ impl Store {
 
     /// `None`: the database refused one of several, and nothing has happened.
     async fn create_together(&self, new: &[NewRun]) -> Result<Option<Vec<Created>>, StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_with_generic_plans().await?;
         match create(&mut tx, new).await {
             Ok(creation) => {
                 tx.commit().await?;

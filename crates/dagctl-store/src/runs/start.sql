@@ -1,12 +1,30 @@
--- Starts queued runs: their task instances from the version's task list, on the server's side, and their roots into
--- the queue, no more of each run than `max_active_tasks`; the others are parked. Runs that somebody else started or
--- ended are left out. One that goes on after it had ended has its task instances: which of them start is for a look.
-with started as (
+-- Starts queued runs of DAGs whose rows the caller holds, oldest first, as far as `max_active_runs` allows: their task
+-- instances from the version's task list, on the server's side, and their roots into the queue, no more of each run than
+-- `max_active_tasks`; the others are parked. Runs that somebody else started or ended are left out. One that goes on
+-- after it had ended has its task instances: which of them start is for a look.
+--
+-- A pause stops the schedule, not what people ask for: manual runs of a paused DAG start.
+-- `skip locked`: somebody who holds a queued run is ending it, and may wait for the DAG's row that the caller holds.
+with waiting as materialized (
+    select q.dag_run_id
+    from dag d
+    cross join lateral (
+        select count(*) as count from live_run l where l.dag_key = d.dag_key and l.is_running
+    ) running
+    cross join lateral (
+        select r.dag_run_id from live_run l join dag_run r using (dag_run_id)
+        where l.dag_key = d.dag_key and not l.is_running and (l.is_asked_for or not d.is_paused) and r.state = 'q'
+        order by r.dag_run_id
+        limit greatest(d.max_active_runs - running.count, 0)
+        for update of r skip locked
+    ) q
+    where d.dag_key = any($1::int[])
+), started as (
     update dag_run r
     set state = 'r', started_at = clock_timestamp(),
         remaining = case when r.epoch = 0 then v.task_count else r.remaining end
     from dag_version v
-    where r.dag_run_id = any($1::bigint[]) and r.state = 'q' and v.dag_version_id = r.dag_version_id
+    where r.dag_run_id = any(array(select dag_run_id from waiting)) and v.dag_version_id = r.dag_version_id
     returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks, r.epoch > 0 as goes_on
 ), running as (
     update live_run l set is_running = true, look_wanted = s.goes_on
