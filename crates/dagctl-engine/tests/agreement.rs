@@ -199,10 +199,7 @@ async fn work_hot(engine: Engine, worker: WorkerId, dag: Arc<Dag>, case: Case, s
             lane,
             only_children: plain.len() == 1,
         };
-        let finished = hot
-            .finish(worker, &plain, wish)
-            .await
-            .unwrap();
+        let finished = hot.finish(worker, &plain, wish).await.unwrap();
         assert!(finished.claims.len() <= slots, "more than it has slots for");
         let free = slots - finished.claims.len();
         held.extend(finished.claims);
