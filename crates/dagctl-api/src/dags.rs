@@ -24,6 +24,9 @@ pub struct Dag {
     pub timezone: String,
     /// Whether its schedule is off.
     pub is_paused: bool,
+    /// Why dagctl itself paused it, where it did.
+    #[serde(default)]
+    pub pause_reason: Option<String>,
     /// Since when its file is gone.
     pub missing_since: Option<String>,
     /// When its next scheduled run is made.

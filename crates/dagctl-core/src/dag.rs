@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use crate::callback::Callback;
 use crate::graph::{self, Cycle};
 use crate::ids::{DEFAULT_POOL, DEFAULT_QUEUE, DagId, PoolName, QueueName, TaskId, TaskIndex};
+use crate::limits::RunLimits;
 use crate::operator::Operator;
 use crate::params::Param;
 use crate::retry::RetryPolicy;
@@ -60,6 +61,8 @@ pub struct DagSpec {
     pub on_success_callback: Vec<Callback>,
     /// Whether a DAG seen for the first time is paused.
     pub is_paused_upon_creation: bool,
+    /// What limits its runs.
+    pub limits: RunLimits,
 }
 
 /// What happens to intervals that ended before the DAG was first seen or while it was paused.
@@ -330,6 +333,7 @@ impl DagSpec {
             on_failure_callback: vec![],
             on_success_callback: vec![],
             is_paused_upon_creation: false,
+            limits: RunLimits::default(),
         }
     }
 

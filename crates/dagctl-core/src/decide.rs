@@ -14,6 +14,7 @@ use crate::state::Verdict;
 mod end;
 mod ended;
 mod ruling;
+mod stop;
 
 use ruling::Ruling;
 
@@ -65,15 +66,15 @@ impl Look<'_> {
                 self.fail(at, Failure::new(FailureKind::LostWorker, message));
             }
             Standing::Parked if self.facts.cancelled_by.is_some() && facts.attempt == 0 => {
-                self.settle(at, Verdict::Skipped, Why::Reason("cancelled"));
+                self.settle(at, Verdict::Skipped, self.left_out());
             }
             Standing::Queued | Standing::UpForRetry | Standing::Parked => {
                 if let Some(by) = &self.facts.cancelled_by {
-                    self.fail(at, cancelled(by));
+                    self.fail(at, self.stopped(by));
                 }
             }
             Standing::Waiting if self.facts.cancelled_by.is_some() => {
-                self.settle(at, Verdict::Skipped, Why::Reason("cancelled"));
+                self.settle(at, Verdict::Skipped, self.left_out());
             }
             Standing::Waiting => match self.ruling(at.task) {
                 Ruling::Wait => (),
@@ -122,7 +123,7 @@ impl Look<'_> {
             .as_ref()
             .is_some_and(|it| it.kind == FailureKind::Cancelled);
         match verdict {
-            Verdict::Failed if !asked_for => {
+            Verdict::Failed if !asked_for && !self.goes_again_if_it_fails() => {
                 self.notify(
                     Some(index),
                     NoticeEvent::Failure,
@@ -174,9 +175,6 @@ impl Look<'_> {
     }
 }
 
-fn cancelled(by: &str) -> Failure {
-    Failure::new(FailureKind::Cancelled, format!("cancelled by {by}"))
-}
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ pub mod decide;
 pub mod duration;
 pub mod graph;
 pub mod ids;
+pub mod limits;
 pub mod nearest;
 pub mod notice;
 pub mod operator;

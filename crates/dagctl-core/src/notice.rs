@@ -64,6 +64,23 @@ pub struct RunNotice {
     pub run_url: Option<String>,
 }
 
+/// Something about a run that is not its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RemarkNotice<'a> {
+    /// Its DAG.
+    pub dag_id: &'a str,
+    /// What happened, after the DAG's name: `missed its deadline`.
+    pub title: &'a str,
+    /// The run.
+    pub run_id: &'a str,
+    /// More about it.
+    pub sentence: &'a str,
+    /// Whom to ask; may be empty.
+    pub owner: &'a str,
+    /// Where the run is shown, where the web address is known.
+    pub run_url: Option<&'a str>,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunEnding {
@@ -152,6 +169,18 @@ pub fn run_text(notice: &RunNotice) -> String {
     lines.extend(who(&notice.owner, notice.commit.as_deref()));
     lines.extend(error.filter(|it| !it.is_empty()).map(|it| code_block(it)));
     lines.extend(link(notice.run_url.as_deref(), "Run"));
+    lines.join("\n")
+}
+
+/// The Slack text of a remark about a run.
+pub fn remark_text(notice: &RemarkNotice<'_>) -> String {
+    let mut lines = vec![
+        format!("*DAG {} {}*", name(notice.dag_id), notice.title),
+        format!("Run: {}", name(notice.run_id)),
+    ];
+    lines.extend(who(notice.owner, None));
+    lines.push(escape_slack(notice.sentence));
+    lines.extend(link(notice.run_url, "Run"));
     lines.join("\n")
 }
 

@@ -12,6 +12,8 @@ use crate::state::{RunState, Verdict};
 pub struct RunFacts {
     /// Who asked for the run to stop, if anybody did.
     pub cancelled_by: Option<String>,
+    /// How far its own limits are used up.
+    pub limits: LimitFacts,
     /// Every task of the run.
     pub tasks: Vec<TaskFacts>,
 }
@@ -34,6 +36,17 @@ impl RunFacts {
             Err(_) => Some(task),
         }
     }
+}
+
+/// How far the limits of a run are used up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LimitFacts {
+    /// Whether it is being stopped because `dagrun_timeout` ran out.
+    pub is_timed_out: bool,
+    /// How often its failed tasks went again by `dagrun_retries`.
+    pub retries: u16,
+    /// Whether that is about to happen once more.
+    pub waits_for_retry: bool,
 }
 
 /// What is known of one task, or of one instance of a mapped task.
@@ -92,6 +105,8 @@ pub struct Plan {
     pub moves: Vec<Move>,
     /// The state the run ends in, if it ends.
     pub ends: Option<RunState>,
+    /// After how long what failed goes again, in place of an end.
+    pub goes_again_after: Option<Duration>,
     /// What has to be told.
     pub notices: Vec<NoticeRequest>,
 }
@@ -99,7 +114,10 @@ pub struct Plan {
 impl Plan {
     /// Whether the facts call for nothing.
     pub fn is_empty(&self) -> bool {
-        self.moves.is_empty() && self.ends.is_none() && self.notices.is_empty()
+        self.moves.is_empty()
+            && self.ends.is_none()
+            && self.goes_again_after.is_none()
+            && self.notices.is_empty()
     }
 }
 

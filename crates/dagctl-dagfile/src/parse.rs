@@ -22,6 +22,7 @@ mod date;
 mod defaults;
 mod expansion;
 mod graph;
+mod limits;
 mod indentation;
 mod operator;
 mod params;

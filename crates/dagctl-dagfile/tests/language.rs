@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use dagctl_core::callback::{Callback, SlackNotifier};
 use dagctl_core::dag::{Catchup, Dag, TriggerRule};
+use dagctl_core::limits::{Deadline, DeadlineReference, RunLimits};
 use dagctl_core::operator::{Fetch, Operator, ShellCommand, Swap};
 use dagctl_core::params::ParamType;
 use dagctl_core::retry::RetryOn;
@@ -53,6 +54,11 @@ catchup: latest
 max_active_runs: 2
 max_active_tasks: 4
 is_paused_upon_creation: true
+dagrun_timeout: 2h
+dagrun_retries: 2
+dagrun_retry_delay: 10m
+max_consecutive_failed_dag_runs: 3
+deadline: {reference: 09:30, interval: 45m, callback: [slack]}
 on_failure_callback: [slack]
 on_success_callback:
   - {type: slack, text: 'done {{ run_id }}', channel: '#data', username: Data GOD, icon_emoji: ':tada:', slack_webhook_conn_id: hook}
@@ -77,6 +83,21 @@ tasks:
     assert_eq!(spec.catchup, Catchup::Latest);
     assert_eq!((spec.max_active_runs, spec.max_active_tasks), (2, 4));
     assert!(spec.is_paused_upon_creation);
+    let minutes = |it: u64| Duration::from_secs(60 * it);
+    assert_eq!(
+        spec.limits,
+        RunLimits {
+            dagrun_timeout: Some(minutes(120)),
+            dagrun_retries: 2,
+            dagrun_retry_delay: minutes(10),
+            max_consecutive_failed_dag_runs: 3,
+            deadline: Some(Deadline {
+                reference: DeadlineReference::TimeOfDay(jiff::civil::time(9, 30, 0, 0)),
+                interval: minutes(45),
+                callback: vec![Callback::Slack(SlackNotifier::default())],
+            }),
+        }
+    );
     assert_eq!(
         spec.on_failure_callback,
         [Callback::Slack(SlackNotifier::default())]

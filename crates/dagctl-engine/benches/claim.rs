@@ -43,6 +43,7 @@ async fn queue(store: &Store) -> anyhow::Result<WorkerId> {
         params: Map::new(),
         note: None,
         triggered_by: None,
+        deadline_at: None,
         idempotency: None,
     };
     store.create_run(&run).await?;

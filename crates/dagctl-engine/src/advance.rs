@@ -26,6 +26,8 @@ pub(crate) struct Led {
     pub(crate) notices: bool,
     /// A retry was put off.
     pub(crate) timers: bool,
+    /// Another try of a run was put off.
+    pub(crate) limits: bool,
     /// DAGs of which a run ended.
     pub(crate) ended: Vec<DagKey>,
 }
@@ -116,6 +118,7 @@ impl Engine {
         let orders = Orders {
             moves: &plan.moves,
             ends: plan.ends,
+            goes_again_after: plan.goes_again_after,
             ended: &ended,
             worker,
             notices: &notices,
@@ -130,7 +133,11 @@ impl Engine {
         if ended {
             tracing::info!(run.id = %run, dag.id = %dag.spec.dag_id, "Run {run} of `{}` ended", dag.spec.dag_id);
             led.ended.push(locked.dag_key);
+            if plan.ends == Some(RunState::Failed) {
+                led.notices |= self.pause_if_failing(look, &dag, &locked).await?;
+            }
         }
+        led.limits |= plan.goes_again_after.is_some();
         Ok(())
     }
 
@@ -175,6 +182,9 @@ impl Engine {
         self.start_queued_runs(led.ended).await;
         if led.timers {
             self.tell(Topic::Timer);
+        }
+        if led.limits {
+            self.tell(Topic::Schedule);
         }
         if led.notices {
             self.tell(Topic::Notice);

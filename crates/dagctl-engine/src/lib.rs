@@ -24,6 +24,7 @@ mod facts;
 pub mod flush;
 mod grouped;
 mod hints;
+mod limits;
 mod log_writer;
 mod notice_payload;
 

@@ -27,6 +27,48 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) earlier: &'a [(TaskIndex, String)],
 }
 
+/// Something about a run that is not its end: that it is late, or that its DAG was paused.
+pub(crate) struct Remark {
+    /// A stable word.
+    pub(crate) event: &'static str,
+    /// What happened, after the DAG's name.
+    pub(crate) title: &'static str,
+    /// What happened, in a sentence.
+    pub(crate) sentence: String,
+}
+
+/// The outbox row of a remark about a run.
+pub(crate) fn remark(
+    dag: &Dag,
+    (run, run_id): (DagRunId, &str),
+    (epoch, place): (i16, usize),
+    remark: &Remark,
+    text: &str,
+    callback: &Callback,
+) -> NewNotice {
+    let Callback::Slack(notifier) = callback;
+    NewNotice {
+        identity: format!("{run}/-1/{epoch}/{}/{place}", remark.event),
+        payload: json!({
+            "type": "slack",
+            "dag_id": dag.spec.dag_id.as_str(),
+            "run_id": run_id,
+            "task_index": null,
+            "attempt": 0,
+            "event": remark.event,
+            "subject": dag.spec.dag_id.as_str(),
+            "text": text,
+            "error": remark.sentence,
+            "notifier": notifier_value(notifier),
+        }),
+    }
+}
+
+/// Where a run is shown.
+pub(crate) fn run_url(base_url: &str, dag_id: &str, run_id: &str) -> String {
+    format!("{base_url}/dags/{dag_id}/runs/{}", encoded(run_id))
+}
+
 /// The outbox row that a request becomes.
 pub(crate) fn new_notice(facts: &RunFacts<'_>, request: &NoticeRequest) -> NewNotice {
     let Callback::Slack(notifier) = &request.callback;
@@ -162,7 +204,7 @@ fn run_text(facts: &RunFacts<'_>, event: NoticeEvent) -> (String, String, String
         commit: facts.commit.clone(),
         run_url: facts
             .base_url
-            .map(|it| format!("{it}/dags/{dag_id}/runs/{}", encoded(&facts.run_id))),
+            .map(|it| run_url(it, &dag_id, &facts.run_id)),
     });
     (dag_id, text, error)
 }

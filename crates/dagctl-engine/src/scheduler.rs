@@ -61,16 +61,21 @@ impl Scheduler {
         let timetable = Timetable::new(&dag.spec);
         let due = due(&timetable, &dag, known, now);
         let made_all = due.next_due_at.is_none_or(|it| it > now);
+        let mut runs = vec![];
+        for it in &due.runs {
+            let mut run = new_run(known, &dag, it)?;
+            run.deadline_at = self
+                .engine
+                .deadline_of(&dag, known.dag_key, now, run.logical_at)
+                .await?;
+            runs.push(run);
+        }
         let step = ScheduleStep {
             dag_key: known.dag_key,
             old_watermark: known.watermark,
             watermark: due.watermark,
             next_due_at: due.next_due_at,
-            runs: due
-                .runs
-                .iter()
-                .map(|it| new_run(known, &dag, it))
-                .collect::<anyhow::Result<_>>()?,
+            runs,
             skipped: due.skipped.map(|it| SkippedIntervals {
                 first: it.first.start,
                 last: it.last.start,
@@ -119,8 +124,15 @@ impl Service for Scheduler {
         }
         let begun = Instant::now();
         let due = store.due_dags().await?;
+        let changed = !(due.waiting.is_empty() && due.runs.is_empty());
         self.start_queued(due.waiting).await?;
-        if due.dags.is_empty() {
+        for run in &due.runs {
+            if let Err(error) = self.engine.do_what_is_due(*run).await {
+                // One run leaves the others alone; whatever was not taken is due still.
+                warn!(run.id = %run, "Could not do what is due in run {run}: {error:#}");
+            }
+        }
+        if due.dags.is_empty() && !changed {
             return Ok(due.next);
         }
         let (mut made_all, mut failed) = (true, None);
@@ -198,6 +210,7 @@ fn new_run(known: &KnownDag, dag: &Dag, due: &DueRun) -> anyhow::Result<NewRun> 
         params,
         note: None,
         triggered_by: None,
+        deadline_at: None,
         idempotency: None,
     })
 }

@@ -161,6 +161,7 @@ impl Bench {
             params: Map::new(),
             note: None,
             triggered_by: None,
+            deadline_at: None,
             idempotency: None,
         };
         match self.store.create_run(&new).await.unwrap() {

@@ -114,13 +114,33 @@ impl Look {
             let started = start_queued(&mut self.tx, &[dag]).await?;
             return Ok(started.into());
         }
+        self.want_look(run.dag_run_id).await?;
+        Ok(StartedRuns::default())
+    }
+
+    /// Has what failed in a run that has not ended go again, by its own `dagrun_retries`.
+    pub async fn retry_run(&mut self, run: &PastRun, changes: &Changes) -> Result<(), StoreError> {
+        let back: Vec<i32> = changes.cleared.iter().map(|it| it.get()).collect();
+        self.put_back(run, &back, changes).await?;
+        self.recount(run, false).await?;
         sqlx::query!(
-            "update live_run set look_wanted = true where dag_run_id = $1",
+            "update dag_run set run_retries = run_retries + 1 where dag_run_id = $1",
             run.dag_run_id.get()
         )
         .execute(&mut *self.tx)
         .await?;
-        Ok(StartedRuns::default())
+        self.want_look(run.dag_run_id).await
+    }
+
+    /// Marks a run as one that something is left to decide in.
+    pub(crate) async fn want_look(&mut self, run: DagRunId) -> Result<(), StoreError> {
+        sqlx::query!(
+            "update live_run set look_wanted = true where dag_run_id = $1",
+            run.get()
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        Ok(())
     }
 
     async fn put_back(
@@ -170,7 +190,9 @@ impl Look {
                 started_at = case when $2 then null else r.started_at end,
                 finished_at = case when $2 then null else r.finished_at end,
                 cancel_requested_at = case when $2 then null else r.cancel_requested_at end,
-                cancel_requested_by = case when $2 then null else r.cancel_requested_by end
+                cancel_requested_by = case when $2 then null else r.cancel_requested_by end,
+                timed_out_at = case when $2 then null else r.timed_out_at end,
+                run_retries = case when $2 then 0 else r.run_retries end
             from (
                 select count(*) filter (where state = 'n')::int as open,
                     count(*) filter (where state in ('f', 'u'))::int as failed
@@ -179,6 +201,13 @@ impl Look {
             where r.dag_run_id = $1"#,
             run.dag_run_id.get(),
             ended
+        )
+        .execute(&mut *self.tx)
+        .await?;
+        // Whatever waited for another try of the run goes now.
+        sqlx::query!(
+            "delete from run_due where dag_run_id = $1 and kind = 'r'",
+            run.dag_run_id.get()
         )
         .execute(&mut *self.tx)
         .await?;

@@ -360,7 +360,7 @@ impl Store {
         let paused = paused == Paused::Yes;
         let row = sqlx::query!(
             "with before as (select dag_key, is_paused from dag where dag_id = $1 for update)
-            update dag d set is_paused = $2,
+            update dag d set is_paused = $2, pause_reason = case when $2 then d.pause_reason end,
                 watermark_reset = case when b.is_paused and not $2 then coalesce(d.watermark_reset, 'p') else d.watermark_reset end,
                 watermark = case when d.watermark_reset = 'n' and not $2 then greatest(d.watermark, now()) else d.watermark end,
                 next_due_at = case when $2 then d.next_due_at else now() end

@@ -18,7 +18,9 @@ pub struct DueDags {
     pub dags: Vec<DagKey>,
     /// DAGs that have queued runs and a place for one.
     pub waiting: Vec<DagKey>,
-    /// How long until the next DAG is due, if one will be.
+    /// Runs for which the clock calls: for their end, for another try, or for a message. Not all, if there are many.
+    pub runs: Vec<DagRunId>,
+    /// How long until the next DAG or run is due, if one will be.
     pub next: Option<Duration>,
 }
 
@@ -59,6 +61,7 @@ impl Store {
             now: row.now.to_jiff(),
             dags: row.dags.into_iter().map(DagKey).collect(),
             waiting: row.waiting.into_iter().map(DagKey).collect(),
+            runs: row.runs.into_iter().map(DagRunId).collect(),
             next: seconds(row.next),
         })
     }

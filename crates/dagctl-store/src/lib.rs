@@ -10,6 +10,7 @@ pub mod dags;
 pub mod database;
 pub mod due;
 pub mod logs;
+pub mod limits;
 pub mod notices;
 pub mod plans;
 pub mod pools;

@@ -1,10 +1,11 @@
 //! A look at a run: lock it, load its facts, carry out the plan, all in one transaction.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, InstanceIndex, TaskIndex, WorkerId};
 use dagctl_core::outcome::Outcome;
-use dagctl_core::run::{MAX_LOST, Move, RunFacts, Standing, TaskFacts};
+use dagctl_core::run::{LimitFacts, MAX_LOST, Move, RunFacts, Standing, TaskFacts};
 use dagctl_core::state::{RunState, Verdict};
 use serde_json::Value;
 use sqlx::{Postgres, Transaction};
@@ -77,6 +78,8 @@ pub struct Orders<'a> {
     pub moves: &'a [Move],
     /// The state the run ends in once nothing is left.
     pub ends: Option<RunState>,
+    /// After how long what failed goes again, in place of an end.
+    pub goes_again_after: Option<Duration>,
     /// Attempts that ended in this look, by instance.
     pub ended: &'a BTreeMap<InstanceIndex, Ended>,
     /// Who reported them.
@@ -140,6 +143,8 @@ impl Store {
                 delete from parked t using run r where t.dag_run_id = r.dag_run_id
             ), live as (
                 delete from live_run t using run r where t.dag_run_id = r.dag_run_id
+            ), due as (
+                delete from run_due t using run r where t.dag_run_id = r.dag_run_id
             )
             update dag d set last_dag_run_id = r.dag_run_id, last_state = 'f', last_at = r.finished_at
             from run r where d.dag_key = r.dag_key"
@@ -167,6 +172,8 @@ impl Look {
     pub async fn run(&mut self, run: DagRunId) -> Result<Option<LockedRun>, StoreError> {
         let Some(row) = sqlx::query!(
             r#"select r.dag_key, r.dag_version_id, r.state, r.cancel_requested_by, r.look_failures, r.epoch,
+                r.run_retries, r.timed_out_at is not null as "is_timed_out!",
+                exists (select from run_due t where t.dag_run_id = r.dag_run_id and t.kind = 'r') as "waits_for_retry!",
                 v.task_count > v.max_active_tasks as "is_limited!",
                 exists (select from live_run l where l.dag_run_id = r.dag_run_id and l.look_wanted) as "is_wanted!"
             from dag_run r join dag_version v using (dag_version_id)
@@ -215,6 +222,11 @@ impl Look {
             is_wanted: row.is_wanted,
             facts: RunFacts {
                 cancelled_by: row.cancel_requested_by,
+                limits: LimitFacts {
+                    is_timed_out: row.is_timed_out,
+                    retries: u16::try_from(row.run_retries).unwrap_or(0),
+                    waits_for_retry: row.waits_for_retry,
+                },
                 tasks,
             },
         }))

@@ -89,6 +89,8 @@ pub struct NewRun {
     pub note: Option<String>,
     /// Who asked for it.
     pub triggered_by: Option<String>,
+    /// By when it should have ended, if somebody wants to be told.
+    pub deadline_at: Option<Timestamp>,
     /// What makes a repeated request the same one.
     pub idempotency: Option<Idempotency>,
 }

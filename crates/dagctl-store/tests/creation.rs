@@ -80,6 +80,7 @@ fn run(of: Version, run_id: &str) -> NewRun {
         params: Map::new(),
         note: None,
         triggered_by: Some("kim".to_owned()),
+        deadline_at: None,
         idempotency: None,
     }
 }

@@ -16,8 +16,14 @@ impl Look<'_> {
         let cancelled = self.facts.cancelled_by.is_some();
         let spec = &self.dag.spec;
         if cancelled || self.verdicts.iter().any(failed) {
+            if self.goes_again_if_it_fails() {
+                if !self.facts.limits.waits_for_retry {
+                    self.plan.goes_again_after = Some(spec.limits.dagrun_retry_delay);
+                }
+                return;
+            }
             self.plan.ends = Some(RunState::Failed);
-            if !cancelled {
+            if !cancelled || self.facts.limits.is_timed_out {
                 self.notify(None, NoticeEvent::Failure, &spec.on_failure_callback, None);
             }
         } else {

@@ -1,8 +1,8 @@
 //! What the end of an attempt means for its task.
 
-use super::{Look, cancelled};
+use super::Look;
 use crate::ids::InstanceIndex;
-use crate::outcome::Outcome;
+use crate::outcome::{FailureKind, Outcome};
 use crate::run::{Action, Move, TaskFacts, Why};
 use crate::state::Verdict;
 
@@ -23,7 +23,10 @@ impl Look<'_> {
             (Outcome::HandedBack, None) => {
                 self.plan.moves.push(Move::of(at, Action::Requeue));
             }
-            (Outcome::HandedBack, Some(by)) => self.fail(at, cancelled(by)),
+            (Outcome::HandedBack, Some(by)) => self.fail(at, self.stopped(by)),
+            (Outcome::Failed(failure), Some(by)) if failure.kind == FailureKind::Cancelled => {
+                self.fail(at, self.stopped(by));
+            }
             (Outcome::Failed(failure), Some(_)) => self.fail(at, failure.clone()),
             (Outcome::Failed(failure), None) => {
                 let policy = self.dag.task(at.task).map(|it| &it.retry);

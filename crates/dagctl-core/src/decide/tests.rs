@@ -13,7 +13,7 @@ use crate::ids::{DagId, TaskId, TaskIndex};
 use crate::operator::Operator;
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::retry::RetryPolicy;
-use crate::run::{Action, Plan, RunFacts, Standing, TaskFacts};
+use crate::run::{Action, LimitFacts, Plan, RunFacts, Standing, TaskFacts};
 use crate::state::{RunState, Verdict};
 
 fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
@@ -70,6 +70,7 @@ fn run(text: &str) -> (Dag, RunFacts) {
         dag(tasks, 16),
         RunFacts {
             cancelled_by: None,
+            limits: LimitFacts::default(),
             tasks: facts,
         },
     )
@@ -360,7 +361,7 @@ proptest! {
         cancel_at in proptest::option::weighted(0.2, 0..80_usize),
     ) {
         let waiting = TaskFacts::new(Standing::Waiting, 0, 0);
-        let mut facts = RunFacts { cancelled_by: None, tasks: vec![waiting; dag.tasks().len()] };
+        let mut facts = RunFacts { cancelled_by: None, limits: LimitFacts::default(), tasks: vec![waiting; dag.tasks().len()] };
         let limit = usize::try_from(dag.spec.max_active_tasks).unwrap();
         let mut ended = None;
         // Enough rounds beyond the random events that whatever is left succeeds.

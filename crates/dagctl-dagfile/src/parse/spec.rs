@@ -5,7 +5,7 @@ use dagctl_core::ids::DagId;
 use dagctl_core::schedule::Schedule;
 use jiff::tz::TimeZone;
 
-use super::{callback, date, params, schedule};
+use super::{callback, date, limits, params, schedule};
 use crate::diagnostic::Code;
 use crate::glob::stem_of;
 use crate::layers::Layers;
@@ -78,6 +78,7 @@ pub(super) fn read(
     let on_failure = layers.read(session, "on_failure_callback", callback::read);
     let on_success = layers.read(session, "on_success_callback", callback::read);
     let paused = layers.read(session, "is_paused_upon_creation", Session::boolean);
+    let limits = limits::read(session, layers);
     let params_known = params.is_some();
     // Everything has been read before the first `?`, so that all problems come at once.
     let spec = (|| {
@@ -98,6 +99,7 @@ pub(super) fn read(
             on_failure_callback: on_failure.unwrap_or_default(),
             on_success_callback: on_success.unwrap_or_default(),
             is_paused_upon_creation: paused.unwrap_or_default(),
+            limits,
         })
     })();
     Read {

@@ -173,8 +173,8 @@ tasks:
 #[test]
 fn what_does_not_work_yet_is_refused_by_name() {
     insta::assert_snapshot!(of("
-dagrun_timeout: 1h
-deadline: {reference: queued_at}
+max_active_runs: 2
+max_active_tasks: 4
 schedule: {assets: [a.b]}
 on_failure_callback: [oncall]
 tasks:
@@ -200,18 +200,6 @@ tasks:
     file: x.json
     format: json
 "), @r#"
-    error[D008]: `dagrun_timeout` does not work yet
-     --> orders.yaml:2:1
-      |
-    2 | dagrun_timeout: 1h
-      | ^^^^^^^^^^^^^^ not yet
-
-    error[D008]: `deadline` does not work yet
-     --> orders.yaml:3:1
-      |
-    3 | deadline: {reference: queued_at}
-      | ^^^^^^^^ not yet
-
     error[D008]: a schedule on assets does not work yet
      --> orders.yaml:4:12
       |

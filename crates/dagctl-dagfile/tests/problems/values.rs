@@ -263,3 +263,47 @@ tasks: {a: {operator: empty}}
       |   ^^^
     "#);
 }
+
+#[test]
+fn a_deadline_lacks_nothing_and_counts_from_something_known() {
+    insta::assert_snapshot!(of("
+dagrun_timeout: 0s
+deadline:
+  reference: logical_dat
+  intervall: 45m
+  callback: [slack]
+tasks: {a: {operator: empty}}
+"), @r#"
+    error[D011]: `dagrun_timeout` of nothing would stop every run at once
+     --> orders.yaml:2:17
+      |
+    2 | dagrun_timeout: 0s
+      |                 ^^
+    hint: leave it out for runs that may take as long as they like
+
+    error[D011]: `logical_dat` is no value of `reference`
+     --> orders.yaml:4:14
+      |
+    4 |   reference: logical_dat
+      |              ^^^^^^^^^^^
+    hint: did you mean `logical_date`?
+
+    error[D007]: unknown field `intervall` of `deadline`
+     --> orders.yaml:5:3
+      |
+    5 |   intervall: 45m
+      |   ^^^^^^^^^
+    hint: did you mean `interval`?
+    "#);
+    insta::assert_snapshot!(of("
+deadline: {reference: noon, interval: 45m, callback: [slack]}
+tasks: {a: {operator: empty}}
+"), @r#"
+    error[D011]: `noon` is no value of `reference`
+     --> orders.yaml:2:23
+      |
+    2 | deadline: {reference: noon, interval: 45m, callback: [slack]}
+      |                       ^^^^
+    hint: it may be `queued_at`, `logical_date`, `average_runtime`, or a time of day such as `"09:00"`
+    "#);
+}

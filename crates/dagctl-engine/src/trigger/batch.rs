@@ -12,6 +12,7 @@ use dagctl_core::params;
 use dagctl_core::state::RunState;
 use dagctl_core::timetable::Timetable;
 use dagctl_store::StoreError;
+use dagctl_store::database::Topic;
 use dagctl_store::runs::{Created, DagToRun, Idempotency, NewRun, RunType};
 use dagctl_store::views::runs::{RunKind, RunRow};
 use jiff::{SignedDuration, Timestamp};
@@ -46,6 +47,8 @@ struct Planned {
     /// Whether its name was asked for; another one is not tried then.
     is_named: bool,
     names_tried: usize,
+    /// Whether the clock will call for something in it.
+    is_timed: bool,
     timezone: String,
     git_commit: Option<String>,
 }
@@ -93,6 +96,9 @@ impl Engine {
             let new: Vec<NewRun> = left.iter().map(|it| it.new.clone()).collect();
             let created = self.store().create_runs(&new).await;
             self.tell_workers(&created);
+            if left.iter().any(|it| it.is_timed) {
+                self.tell(Topic::Schedule);
+            }
             let mut again = vec![];
             for (planned, created) in left.into_iter().zip(created) {
                 match created {
@@ -170,6 +176,10 @@ impl Engine {
             params,
             note: request.note.clone(),
             triggered_by: Some(request.principal.clone()),
+            deadline_at: self
+                .deadline_of(&dag, found.dag_key, found.now, logical_at)
+                .await
+                .map_err(|it| stored(dag_id, &Arc::new(it)))?,
             idempotency: request.idempotency_key.as_ref().map(|key| Idempotency {
                 principal: request.principal.clone(),
                 key: key.clone(),
@@ -178,6 +188,7 @@ impl Engine {
         };
         Ok(Planned {
             at,
+            is_timed: new.deadline_at.is_some() || dag.spec.limits.dagrun_timeout.is_some(),
             new,
             is_named: request.run_id.is_some(),
             names_tried: 0,

@@ -268,6 +268,7 @@ async fn a_plan_that_is_carried_out_twice_settles_each_task_once() {
     };
     let moves = [Move::of(InstanceIndex::whole(TaskIndex(1)), skip)];
     let orders = Orders {
+        goes_again_after: None,
         moves: &moves,
         ends: None,
         ended: &BTreeMap::new(),

@@ -12,6 +12,7 @@ mod notices;
 mod outputs;
 mod quarantine;
 mod retries;
+mod run_limits;
 mod schedule;
 mod syncer;
 mod takeover;

@@ -85,6 +85,7 @@ pub(crate) fn dag(row: DagRow, last_runs: Vec<RunBar>, now: Timestamp) -> dags::
         schedule: row.schedule,
         timezone: row.timezone,
         is_paused: row.is_paused,
+        pause_reason: row.pause_reason.filter(|_| row.is_paused),
         missing_since: maybe(row.missing_since),
         next_due_at: maybe(row.next_due_at.filter(|_| !row.is_paused)),
         task_count: row.task_count,

@@ -188,10 +188,12 @@ async fn insert_versions(
     let versions = || new.iter().map(|(_, it)| it);
     let commits: Vec<Option<String>> = versions().map(|it| it.commit.map(str::to_owned)).collect();
     let rows = sqlx::query!(
-        "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success)
-        select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks, tells_success
-        from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::bool[])
-            as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success)
+        "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success,
+            dagrun_timeout)
+        select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks, tells_success, dagrun_timeout
+        from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::bool[],
+            $9::float8[])
+            as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success, dagrun_timeout)
         returning dag_key, dag_version_id",
         &new.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
         &versions().map(|it| it.hash.to_owned()).collect::<Vec<_>>(),
@@ -200,7 +202,10 @@ async fn insert_versions(
         &files,
         &versions().map(|it| task_count(it.dag)).collect::<Vec<_>>(),
         &versions().map(|it| int(it.dag.spec.max_active_tasks)).collect::<Vec<_>>(),
-        &versions().map(|it| !it.dag.spec.on_success_callback.is_empty()).collect::<Vec<_>>()
+        &versions().map(|it| !it.dag.spec.on_success_callback.is_empty()).collect::<Vec<_>>(),
+        &versions()
+            .map(|it| it.dag.spec.limits.dagrun_timeout.map(|it| it.as_secs_f64()))
+            .collect::<Vec<_>>() as _
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -18,5 +18,9 @@ select clock.now as "now!",
         where live.running < d.max_active_runs and (live.is_asked_for or live.is_queued and not d.is_paused)
         order by dag_key
     ) as "waiting!",
-    (select extract(epoch from min(next_due_at) - clock.now)::float8 from scheduled where next_due_at > clock.now) as next
+    array(select distinct dag_run_id from run_due where due_at <= clock.now order by dag_run_id limit 500) as "runs!",
+    extract(epoch from least(
+        (select min(next_due_at) from scheduled where next_due_at > clock.now),
+        (select min(due_at) from run_due where due_at > clock.now)
+    ) - clock.now)::float8 as next
 from clock

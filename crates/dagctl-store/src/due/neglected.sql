@@ -5,7 +5,11 @@ with alive as (
 ), left_over as (
     select dag_run_id, look_error is not null as is_set_aside
     from live_run l join dag_run r using (dag_run_id)
-    where cancel_requested_at is not null or look_error is null and (look_wanted or state = 'r' and remaining = 0)
+    where cancel_requested_at is not null or look_error is null and (
+        look_wanted
+        or state = 'r' and remaining = 0
+            and not exists (select from run_due t where t.dag_run_id = l.dag_run_id and t.kind = 'r')
+    )
     union
     select q.dag_run_id, false from ready q join dag_run r using (dag_run_id)
     where q.lost >= $2 and q.worker_id is null and r.look_error is null

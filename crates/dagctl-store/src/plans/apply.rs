@@ -61,6 +61,9 @@ impl Look {
             Some(state) => self.end(run, state).await?,
             None => false,
         };
+        if let Some(delay) = orders.goes_again_after {
+            self.put_off(run.dag_run_id, delay).await?;
+        }
         Ok(Applied { queued, ended })
     }
 
@@ -227,7 +230,7 @@ impl Look {
         let mut rows = AttemptRows::default();
         for it in moves {
             if let Some(ended) = orders.ended.get(&it.instance()) {
-                rows.push_ended(ended);
+                rows.push_ended(ended, last_failure(it));
             } else if let Some((attempt, failure)) = unstarted_attempt(run, orders, it) {
                 rows.push(
                     it.instance(),
@@ -356,7 +359,7 @@ impl Look {
         Ok(done.rows_affected())
     }
 
-    async fn add_notices(
+    pub(crate) async fn add_notices(
         &mut self,
         run: DagRunId,
         notices: &[NewNotice],
@@ -388,6 +391,10 @@ impl Look {
                 returning dag_key, dag_run_id, finished_at
             ), live as (
                 delete from live_run l using ended e where l.dag_run_id = e.dag_run_id
+            ), due as (
+                -- A deadline that was missed is still to be told.
+                delete from run_due t using ended e
+                where t.dag_run_id = e.dag_run_id and (t.kind <> 'd' or t.due_at > e.finished_at)
             )
             update dag d set last_dag_run_id = e.dag_run_id, last_state = $2, last_at = e.finished_at
             from ended e where d.dag_key = e.dag_key
@@ -408,13 +415,7 @@ fn unstarted_attempt<'a>(
     orders: &Orders<'_>,
     it: &'a Move,
 ) -> Option<(i16, &'a Failure)> {
-    let Action::Settle {
-        why: Why::Failure(failure),
-        ..
-    } = &it.action
-    else {
-        return None;
-    };
+    let failure = last_failure(it)?;
     if orders.ended.contains_key(&it.instance()) {
         return None;
     }
@@ -429,6 +430,17 @@ fn unstarted_attempt<'a>(
         | Standing::Settled(_) => facts.attempt,
     };
     Some((attempt, failure))
+}
+
+/// The failure that a task settles with.
+fn last_failure(it: &Move) -> Option<&Failure> {
+    match &it.action {
+        Action::Settle {
+            why: Why::Failure(failure),
+            ..
+        } => Some(failure),
+        Action::Settle { .. } | Action::Queue | Action::Requeue | Action::Retry { .. } => None,
+    }
 }
 
 #[derive(Default)]
@@ -460,7 +472,8 @@ impl AttemptRows {
         self.started_at.push(None);
     }
 
-    fn push_ended(&mut self, ended: &Ended) {
+    /// `decided`: what the look makes of its failure.
+    fn push_ended(&mut self, ended: &Ended, decided: Option<&Failure>) {
         let key = ended.row.key;
         let (state, reason, message) = match &ended.outcome {
             Outcome::Success { .. } => return,
@@ -470,7 +483,10 @@ impl AttemptRows {
                 "handed_back".to_owned(),
                 "its worker was shutting down".to_owned(),
             ),
-            Outcome::Failed(failure) => ('f', failure.kind.code(), failure.message.clone()),
+            Outcome::Failed(failure) => {
+                let failure = decided.unwrap_or(failure);
+                ('f', failure.kind.code(), failure.message.clone())
+            }
         };
         self.push(
             key.instance.index(),

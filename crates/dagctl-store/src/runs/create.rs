@@ -10,6 +10,7 @@ use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 
 use super::{Created, Idempotency, NewRun, lock_dags, start_queued};
+use crate::limits::set_deadlines;
 use crate::plans::letter;
 use crate::{Store, StoreError};
 
@@ -132,6 +133,15 @@ pub(crate) async fn create(
         .into_iter()
         .map(|it| it.ok_or_else(no_answer))
         .collect::<Result<Vec<_>, _>>()?;
+    let deadlines: Vec<(DagRunId, Timestamp)> = runs
+        .iter()
+        .zip(new)
+        .filter_map(|(it, new)| match it {
+            Created::New { dag_run_id, .. } => Some((*dag_run_id, new.deadline_at?)),
+            Created::Same { .. } | Created::KeyTaken | Created::Exists { .. } => None,
+        })
+        .collect();
+    set_deadlines(tx, &deadlines).await?;
     let mut queued = 0;
     if runs.iter().any(|it| matches!(it, Created::New { .. })) {
         let started = start_queued(tx, &dags).await?;

@@ -25,10 +25,16 @@ with waiting as materialized (
         remaining = case when r.epoch = 0 then v.task_count else r.remaining end
     from dag_version v
     where r.dag_run_id = any(array(select dag_run_id from waiting)) and v.dag_version_id = r.dag_version_id
-    returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks, r.epoch > 0 as goes_on
+    returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks, v.dagrun_timeout,
+        r.epoch > 0 as goes_on
 ), running as (
     update live_run l set is_running = true, look_wanted = s.goes_on
     from started s where l.dag_run_id = s.dag_run_id
+), timed as (
+    insert into run_due (dag_run_id, kind, due_at)
+    select dag_run_id, 't', started_at + make_interval(secs => dagrun_timeout)
+    from started where dagrun_timeout is not null
+    on conflict (dag_run_id, kind) do update set due_at = excluded.due_at
 ), instances as (
     insert into task_instance (dag_run_id, task_index, pending)
     select s.dag_run_id, k.task_index, k.indegree

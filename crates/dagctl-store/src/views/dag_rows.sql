@@ -1,6 +1,6 @@
 -- DAGs by name, filtered. A DAG whose file is gone is shown as long as it has a run.
 select
-    d.dag_key, d.dag_id, d.is_paused, d.active_version_id, d.file, d.missing_since, d.description, d.tags, d.owner,
+    d.dag_key, d.dag_id, d.is_paused, d.pause_reason, d.active_version_id, d.file, d.missing_since, d.description, d.tags, d.owner,
     d.schedule, d.timezone, d.max_active_runs, d.task_count, d.next_due_at,
     p.problem_count as "problem_count!", p.error_count as "error_count!",
     p.flaw_count as "flaw_count!"

@@ -19,6 +19,8 @@ pub struct DagRow {
     pub dag_id: String,
     /// Whether its schedule is off.
     pub is_paused: bool,
+    /// Why dagctl itself paused it, where it did.
+    pub pause_reason: Option<String>,
     /// Its last good version.
     pub version: Option<DagVersionId>,
     /// The file that defines it.
@@ -243,6 +245,7 @@ macro_rules! dag_row {
             dag_key: DagKey($row.dag_key),
             dag_id: $row.dag_id,
             is_paused: $row.is_paused,
+            pause_reason: $row.pause_reason,
             version: $row.active_version_id.map(DagVersionId),
             file: $row.file,
             missing_since: $row.missing_since.map(|it| it.to_jiff()),

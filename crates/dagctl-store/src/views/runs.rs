@@ -84,6 +84,7 @@ impl RunRow {
     pub fn reason(&self) -> Option<String> {
         let is_cancelled = self.state == RunState::Failed && self.cancel_requested_at.is_some();
         is_cancelled.then(|| match &self.cancel_requested_by {
+            Some(by) if by == "dagrun_timeout" => "took longer than dagrun_timeout".to_owned(),
             Some(by) => format!("cancelled by {by}"),
             None => "cancelled".to_owned(),
         })

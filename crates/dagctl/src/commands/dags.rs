@@ -192,7 +192,11 @@ async fn show(client: &Client, dag_id: &str, output: Format, printer: Printer) -
                     None => "only when triggered".to_owned(),
                 }),
             ),
-            ("paused", dag.is_paused.then(|| "yes".to_owned())),
+            (
+                "paused",
+                dag.is_paused
+                    .then(|| dag.pause_reason.clone().unwrap_or_else(|| "yes".to_owned())),
+            ),
             ("next run", dag.next_due_at.as_deref().map(when_utc)),
             ("owner", dag.owner.clone()),
             ("tags", some(&dag.tags.join(", "))),
