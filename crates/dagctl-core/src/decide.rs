@@ -175,6 +175,5 @@ impl Look<'_> {
     }
 }
 
-
 #[cfg(test)]
 mod tests;

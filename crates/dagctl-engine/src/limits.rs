@@ -73,7 +73,8 @@ impl Engine {
             match deadline.reference {
                 DeadlineReference::QueuedAt => "it was made".to_owned(),
                 DeadlineReference::LogicalDate => "its logical date".to_owned(),
-                DeadlineReference::AverageRuntime => "the time that runs take on average".to_owned(),
+                DeadlineReference::AverageRuntime =>
+                    "the time that runs take on average".to_owned(),
                 it @ DeadlineReference::TimeOfDay(_) => it.describe(),
             }
         );

@@ -202,9 +202,7 @@ fn run_text(facts: &RunFacts<'_>, event: NoticeEvent) -> (String, String, String
             .find_map(|it| it.owner.clone())
             .unwrap_or_default(),
         commit: facts.commit.clone(),
-        run_url: facts
-            .base_url
-            .map(|it| run_url(it, &dag_id, &facts.run_id)),
+        run_url: facts.base_url.map(|it| run_url(it, &dag_id, &facts.run_id)),
     });
     (dag_id, text, error)
 }

@@ -63,7 +63,11 @@ mod tests {
         spec.limits.dagrun_timeout = Some(Duration::from_secs(5400));
         spec.limits.dagrun_retries = retries;
         spec.limits.dagrun_retry_delay = Duration::from_secs(60);
-        Dag::new(spec, vec![task("a", &[]), task("b", &["a"]), task("c", &["b"])]).unwrap()
+        Dag::new(
+            spec,
+            vec![task("a", &[]), task("b", &["a"]), task("c", &["b"])],
+        )
+        .unwrap()
     }
 
     fn plan(retries: u16, limits: LimitFacts, by: Option<&str>, standings: [Standing; 3]) -> Plan {
