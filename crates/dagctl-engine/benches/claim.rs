@@ -44,6 +44,7 @@ async fn queue(store: &Store) -> anyhow::Result<WorkerId> {
         note: None,
         triggered_by: None,
         deadline_at: None,
+        backfill_id: None,
         idempotency: None,
     };
     store.create_run(&run).await?;

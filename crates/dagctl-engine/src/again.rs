@@ -134,7 +134,7 @@ impl Engine {
             dag_id: dag.spec.dag_id.as_str(),
             detail: detail(&run_id, &request.what, &again),
         };
-        let started = look.go_again(&past, &changes, &audit).await?;
+        let started = look.go_again(&past, &changes, &audit, None).await?;
         look.commit().await?;
         tracing::info!(run.id = %request.run, dag.id = %dag.spec.dag_id, "{} asked run {run_id} of `{}` to go again", request.by, dag.spec.dag_id);
         if past.state == RunState::Running

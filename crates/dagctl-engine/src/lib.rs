@@ -4,6 +4,7 @@
 //! Nothing in here talks HTTP to people or parses a command line.
 
 pub mod again;
+pub mod backfill;
 pub mod config;
 pub mod notifier;
 pub mod reaper;

@@ -124,13 +124,21 @@ impl Service for Scheduler {
         }
         let begun = Instant::now();
         let due = store.due_dags().await?;
-        let changed = !(due.waiting.is_empty() && due.runs.is_empty());
+        let changed = !(due.waiting.is_empty() && due.runs.is_empty() && due.backfills.is_empty());
         self.start_queued(due.waiting).await?;
         for run in &due.runs {
             if let Err(error) = self.engine.do_what_is_due(*run).await {
                 // One run leaves the others alone; whatever was not taken is due still.
                 warn!(run.id = %run, "Could not do what is due in run {run}: {error:#}");
             }
+        }
+        for backfill in due.backfills {
+            if let Err(error) = self.engine.fill(backfill).await {
+                warn!("Backfill {backfill} could not go on: {error:#}");
+            }
+        }
+        for backfill in due.cancelled_backfills {
+            self.engine.end_cancelled_backfill(backfill).await?;
         }
         if due.dags.is_empty() && !changed {
             return Ok(due.next);
@@ -211,6 +219,7 @@ fn new_run(known: &KnownDag, dag: &Dag, due: &DueRun) -> anyhow::Result<NewRun> 
         note: None,
         triggered_by: None,
         deadline_at: None,
+        backfill_id: None,
         idempotency: None,
     })
 }

@@ -162,6 +162,7 @@ impl Bench {
             note: None,
             triggered_by: None,
             deadline_at: None,
+            backfill_id: None,
             idempotency: None,
         };
         match self.store.create_run(&new).await.unwrap() {

@@ -1,6 +1,7 @@
 //! REST under `/api/v1`, one resource a file.
 
 mod again;
+mod backfills;
 mod convert;
 mod dags;
 mod events;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> Routes {
         .merge(dags::routes())
         .merge(runs::routes())
         .merge(again::routes())
+        .merge(backfills::routes())
         .merge(tasks::routes())
         .merge(problems::routes())
         .merge(settings::routes())

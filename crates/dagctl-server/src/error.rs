@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use dagctl_api::error::{ErrorBody, ErrorDetail};
 use dagctl_engine::again::AgainError;
+use dagctl_engine::backfill::FillError;
 use dagctl_engine::settings::SettingsError;
 use dagctl_engine::{EngineError, TriggerError};
 use dagctl_store::StoreError;
@@ -193,6 +194,24 @@ impl From<AgainError> for Failure {
             | AgainError::Nothing(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
             AgainError::Store(error) => error.into(),
             AgainError::Version(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<FillError> for Failure {
+    fn from(error: FillError) -> Self {
+        let message = error.to_string();
+        match error {
+            FillError::UnknownDag(dag_id) => Self::unknown_dag(dag_id.as_str()),
+            FillError::Range(_) | FillError::Bad(_) | FillError::BadToken => {
+                Self::bad_request(message)
+            }
+            FillError::NoVersion(_)
+            | FillError::Changed
+            | FillError::NothingToDo
+            | FillError::UnderWay(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
+            FillError::Store(error) => error.into(),
+            FillError::Version(_) => Self::internal(error),
         }
     }
 }

@@ -91,6 +91,7 @@ impl Look {
         run: &PastRun,
         changes: &Changes,
         audit: &AgainAudit<'_>,
+        backfill: Option<i32>,
     ) -> Result<StartedRuns, StoreError> {
         let back: Vec<i32> = (changes.cleared.iter().chain(&changes.reconsidered))
             .map(|it| it.get())
@@ -110,7 +111,7 @@ impl Look {
         if ended {
             let dag = run.dag_key.get();
             lock_dags(&mut self.tx, &[dag]).await?;
-            self.reopen(run).await?;
+            self.reopen(run, backfill).await?;
             let started = start_queued(&mut self.tx, &[dag]).await?;
             return Ok(started.into());
         }
@@ -215,12 +216,14 @@ impl Look {
     }
 
     /// Enters a run among those under way again; the DAG, which is locked, forgets that it ended.
-    async fn reopen(&mut self, run: &PastRun) -> Result<(), StoreError> {
+    async fn reopen(&mut self, run: &PastRun, backfill: Option<i32>) -> Result<(), StoreError> {
         sqlx::query!(
-            "insert into live_run (dag_run_id, dag_key, is_running, is_asked_for) values ($1, $2, false, true)
+            "insert into live_run (dag_run_id, dag_key, is_running, is_asked_for, backfill_id)
+            values ($1, $2, false, true, $3)
             on conflict (dag_run_id) do nothing",
             run.dag_run_id.get(),
-            run.dag_key.get()
+            run.dag_key.get(),
+            backfill
         )
         .execute(&mut *self.tx)
         .await?;

@@ -20,6 +20,10 @@ pub struct DueDags {
     pub waiting: Vec<DagKey>,
     /// Runs for which the clock calls: for their end, for another try, or for a message. Not all, if there are many.
     pub runs: Vec<DagRunId>,
+    /// Backfills that can go on, or that nothing is left of.
+    pub backfills: Vec<i32>,
+    /// Cancelled backfills with runs in the queue.
+    pub cancelled_backfills: Vec<i32>,
     /// How long until the next DAG or run is due, if one will be.
     pub next: Option<Duration>,
 }
@@ -62,6 +66,8 @@ impl Store {
             dags: row.dags.into_iter().map(DagKey).collect(),
             waiting: row.waiting.into_iter().map(DagKey).collect(),
             runs: row.runs.into_iter().map(DagRunId).collect(),
+            backfills: row.backfills,
+            cancelled_backfills: row.cancelled_backfills,
             next: seconds(row.next),
         })
     }

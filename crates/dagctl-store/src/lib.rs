@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod again;
 pub mod attempts;
 pub mod audit;
+pub mod backfills;
 pub mod connections;
 pub mod dags;
 pub mod database;

@@ -91,6 +91,8 @@ pub struct NewRun {
     pub triggered_by: Option<String>,
     /// By when it should have ended, if somebody wants to be told.
     pub deadline_at: Option<Timestamp>,
+    /// The backfill that it belongs to.
+    pub backfill_id: Option<i32>,
     /// What makes a repeated request the same one.
     pub idempotency: Option<Idempotency>,
 }

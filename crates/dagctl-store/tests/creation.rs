@@ -81,6 +81,7 @@ fn run(of: Version, run_id: &str) -> NewRun {
         note: None,
         triggered_by: Some("kim".to_owned()),
         deadline_at: None,
+        backfill_id: None,
         idempotency: None,
     }
 }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    bench, connections, dags, db, pools, problems, runs, services, standalone, tasks, tokens,
+    backfill, bench, connections, dags, db, pools, problems, runs, services, standalone, tasks, tokens,
     trigger, users, validate, variables,
 };
 use crate::config::{Environment, HomeConfig};
@@ -53,6 +53,9 @@ enum Command {
     /// Tasks: list, logs, clear, mark
     #[command(alias = "task")]
     Tasks(tasks::Args),
+    /// Backfills: fill dates of the past
+    #[command(alias = "backfills")]
+    Backfill(backfill::Args),
     /// Variables that tasks read
     #[command(alias = "variable")]
     Variables(variables::Args),
@@ -86,6 +89,7 @@ impl Cli {
                 | Command::Dags(_)
                 | Command::Runs(_)
                 | Command::Tasks(_)
+                | Command::Backfill(_)
                 | Command::Variables(_)
                 | Command::Connections(_)
                 | Command::Pools(_)
@@ -108,6 +112,7 @@ impl Cli {
             Command::Dags(args) => dags::run(args, printer, &environment).await,
             Command::Runs(args) => runs::run(args, printer, &environment).await,
             Command::Tasks(args) => tasks::run(args, printer, &environment).await,
+            Command::Backfill(args) => backfill::run(args, printer, &environment).await,
             Command::Variables(args) => variables::run(args, printer, &environment).await,
             Command::Connections(args) => connections::run(args, printer, &environment).await,
             Command::Pools(args) => pools::run(args, printer, &environment).await,

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod again;
+pub(crate) mod backfill;
 pub(crate) mod bench;
 pub(crate) mod connections;
 pub(crate) mod dags;

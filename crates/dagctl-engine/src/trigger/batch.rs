@@ -180,6 +180,7 @@ impl Engine {
                 .deadline_of(&dag, found.dag_key, found.now, logical_at)
                 .await
                 .map_err(|it| stored(dag_id, &Arc::new(it)))?,
+            backfill_id: None,
             idempotency: request.idempotency_key.as_ref().map(|key| Idempotency {
                 principal: request.principal.clone(),
                 key: key.clone(),

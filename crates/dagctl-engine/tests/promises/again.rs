@@ -333,7 +333,7 @@ async fn what_was_cleared_before_a_crash_is_decided_by_the_next_look() {
         dag_id: "chain",
         detail: serde_json::json!({}),
     };
-    let started = look.go_again(&past, &changes, &audit).await.unwrap();
+    let started = look.go_again(&past, &changes, &audit, None).await.unwrap();
     assert_eq!(started.to_look_at, [run]);
     look.commit().await.unwrap();
     assert_eq!(bench.count("select count(*) from ready").await, 0);

@@ -19,6 +19,22 @@ select clock.now as "now!",
         order by dag_key
     ) as "waiting!",
     array(select distinct dag_run_id from run_due where due_at <= clock.now order by dag_run_id limit 500) as "runs!",
+    -- Backfills with a place for a date, or with none left to fill; and cancelled ones with runs in the queue.
+    array(
+        select b.backfill_id from backfill b
+        cross join lateral (select count(*) as live from live_run l where l.backfill_id = b.backfill_id) n
+        cross join lateral (
+            select exists (
+                select from backfill_date s where s.backfill_id = b.backfill_id and s.step in ('n', 'a')
+            ) as is_left
+        ) todo
+        where b.state = 'r' and (todo.is_left and n.live <= b.max_active_runs or not todo.is_left and n.live = 0)
+        order by 1
+    ) as "backfills!",
+    array(
+        select distinct b.backfill_id from live_run l join backfill b using (backfill_id)
+        where b.state = 'c' and not l.is_running
+    ) as "cancelled_backfills!",
     extract(epoch from least(
         (select min(next_due_at) from scheduled where next_due_at > clock.now),
         (select min(due_at) from run_due where due_at > clock.now)

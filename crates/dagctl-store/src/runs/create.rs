@@ -199,6 +199,7 @@ async fn insert(
         &column(new, at, |it| key(it, |key| key.principal.as_str())) as _,
         &column(new, at, |it| key(it, |key| key.key.as_str())) as _,
         &column(new, at, |it| key(it, |key| key.body_hash.as_slice())) as _,
+        &column(new, at, |it| it.backfill_id) as _,
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -7,9 +7,10 @@ with asked as materialized (
     -- Time first, so that keys sort by creation and a partition is a stretch of time; the database's clock.
     from (select (extract(epoch from clock_timestamp()) * 1000)::bigint << 20 | $1::bigint as stamp) clock,
         unnest($2::int[], $3::int[], $4::text[], $5::"char"[], $6::"char"[], $7::timestamptz[], $8::timestamptz[],
-            $9::timestamptz[], $10::jsonb[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[])
+            $9::timestamptz[], $10::jsonb[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[],
+            $16::int[])
             with ordinality as it (dag_key, dag_version_id, run_id, run_type, kind, logical_at, interval_start,
-            interval_end, params, note, triggered_by, principal, key, body_hash, n)
+            interval_end, params, note, triggered_by, principal, key, body_hash, backfill_id, n)
 ), keys as (
     insert into trigger_key (principal, key, body_hash, dag_run_id)
     select principal, key, body_hash, dag_run_id from asked where key is not null
@@ -32,13 +33,15 @@ with asked as materialized (
     order by dag_run_id
     returning dag_run_id, dag_key, run_type, queued_at
 ), live as (
-    insert into live_run (dag_run_id, dag_key, is_running, is_asked_for)
-    select dag_run_id, dag_key, false, run_type = 'm' from made
+    -- A pause stops the schedule alone.
+    insert into live_run (dag_run_id, dag_key, is_running, is_asked_for, backfill_id)
+    select made.dag_run_id, made.dag_key, false, made.run_type <> 's', asked.backfill_id
+    from made join asked using (dag_run_id)
 ), audited as (
     insert into audit (who, action, object, detail)
     select a.triggered_by, 'run.trigger', d.dag_id, jsonb_build_object('run_id', a.run_id)
     from asked a join names using (dag_run_id) join dag d using (dag_key)
-    where a.triggered_by is not null
+    where a.triggered_by is not null and a.run_type = 'm'
     order by a.dag_run_id
 )
 select a.dag_run_id as "dag_run_id!", made.queued_at as "queued_at?",

@@ -3,7 +3,7 @@
 -- `max_active_tasks`; the others are parked. Runs that somebody else started or ended are left out. One that goes on
 -- after it had ended has its task instances: which of them start is for a look.
 --
--- A pause stops the schedule, not what people ask for: manual runs of a paused DAG start.
+-- A pause stops the schedule, not what people ask for: manual and backfilled runs of a paused DAG start.
 -- `skip locked`: somebody who holds a queued run is ending it, and may wait for the DAG's row that the caller holds.
 with waiting as materialized (
     select q.dag_run_id
@@ -14,6 +14,14 @@ with waiting as materialized (
     cross join lateral (
         select r.dag_run_id from live_run l join dag_run r using (dag_run_id)
         where l.dag_key = d.dag_key and not l.is_running and (l.is_asked_for or not d.is_paused) and r.state = 'q'
+            and (l.backfill_id is null or exists (
+                -- A backfill has a limit of its own, and can be paused.
+                select from backfill b
+                where b.backfill_id = l.backfill_id and b.state = 'r' and b.max_active_runs > (
+                    select count(*) from live_run o
+                    where o.backfill_id = l.backfill_id and (o.is_running or o.dag_run_id < l.dag_run_id)
+                )
+            ))
         order by r.dag_run_id
         limit greatest(d.max_active_runs - running.count, 0)
         for update of r skip locked
