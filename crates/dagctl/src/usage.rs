@@ -9,16 +9,12 @@ use crate::printer::Printer;
 /// Commands that people type because other programs, or other commands of this one, have them.
 const INSTEAD: &[(&str, &str)] = &[
     (
-        "backfill",
-        "not there yet: trigger the days one by one, with `dagctl trigger DAG --logical-date DAY`",
-    ),
-    (
         "config",
         "settings are flags and variables, see `dagctl standalone --help`; what tasks read is in `dagctl variables list`",
     ),
     (
         "dags backfill",
-        "not there yet: trigger the days one by one, with `dagctl trigger DAG --logical-date DAY`",
+        "use `dagctl backfill create DAG --from-date DAY --to-date DAY`",
     ),
     ("dags list-import-errors", "use `dagctl problems`"),
     (
@@ -50,13 +46,9 @@ const INSTEAD: &[(&str, &str)] = &[
     ("migrate", "use `dagctl db migrate`"),
     (
         "runs clear",
-        "not there yet: trigger the DAG again, with `dagctl trigger DAG`",
+        "use `dagctl runs retry DAG RUN`, or `dagctl tasks clear DAG RUN TASK`",
     ),
     ("start", "use `dagctl standalone`"),
-    (
-        "tasks clear",
-        "not there yet: trigger the DAG again, with `dagctl trigger DAG`",
-    ),
     (
         "tasks run",
         "not there yet: a whole DAG runs with `dagctl trigger DAG --wait`",
@@ -123,11 +115,11 @@ mod tests {
 
     #[test]
     fn flags_before_an_unknown_command_do_not_hide_where_it_stands() {
-        let arguments = ["--data-dir", "/data", "task", "clear", "orders"].map(str::to_owned);
-        let advice = advice(Cli::command(), &arguments, "clear");
-        assert!(advice.contains("allowed: list, logs"), "{advice}");
+        let arguments = ["--data-dir", "/data", "task", "run", "orders"].map(str::to_owned);
+        let advice = advice(Cli::command(), &arguments, "run");
+        assert!(advice.contains("list, logs"), "{advice}");
         assert!(
-            advice.contains("hint: `tasks clear`: not there yet"),
+            advice.contains("hint: `tasks run`: not there yet"),
             "{advice}"
         );
     }

@@ -205,8 +205,8 @@ async fn a_command_of_another_program_is_answered_with_ours() {
     for (args, words) in [
         (&["dags", "list-import-errors"][..], "`dagctl problems`"),
         (
-            &["--data-dir", "data", "tasks", "clear", "orders"],
-            "trigger the DAG again",
+            &["--data-dir", "data", "runs", "clear", "orders"],
+            "`dagctl runs retry DAG RUN`",
         ),
         (&["list"], "`dagctl dags list`"),
         (&["web", "--web-addr", "here"], "127.0.0.1:8181"),

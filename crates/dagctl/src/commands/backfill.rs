@@ -21,13 +21,13 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 struct CreateArgs {
     /// The DAG whose dates are filled
-    #[arg(required_unless_present = "token")]
+    #[arg(required_unless_present = "plan")]
     dag_id: Option<String>,
     /// The first day, such as 2026-01-01
-    #[arg(long, value_name = "DATE", required_unless_present = "token")]
+    #[arg(long, value_name = "DATE", required_unless_present = "plan")]
     from_date: Option<String>,
     /// The last day
-    #[arg(long, value_name = "DATE", required_unless_present = "token")]
+    #[arg(long, value_name = "DATE", required_unless_present = "plan")]
     to_date: Option<String>,
     /// What happens to dates that have a run: none (left out), failed (run again), all (run again)
     #[arg(
@@ -49,7 +49,7 @@ struct CreateArgs {
     dry_run: bool,
     /// Make exactly what a dry run showed, or refuse
     #[arg(long, value_name = "TOKEN", conflicts_with_all = ["dag_id", "from_date", "to_date", "dry_run"])]
-    token: Option<String>,
+    plan: Option<String>,
     /// How to write the result
     #[arg(short, long, default_value = "table")]
     output: Format,
@@ -121,16 +121,16 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment)
 
 async fn create(args: CreateArgs, printer: Printer, environment: &Environment) -> Ended {
     let client = Client::find(&args.client, environment)?;
-    let by_token = args.token.is_some();
+    let is_planned = args.plan.is_some();
     let request = BackfillRequest {
         dag_id: args.dag_id,
         from_date: args.from_date,
         to_date: args.to_date,
-        reprocess: (!by_token).then_some(args.reprocess),
-        max_active_runs: (!by_token).then_some(args.max_active_runs),
+        reprocess: (!is_planned).then_some(args.reprocess),
+        max_active_runs: (!is_planned).then_some(args.max_active_runs),
         reverse: args.reverse,
         dry_run: args.dry_run,
-        token: args.token,
+        token: args.plan,
     };
     let plan: BackfillPlan = client.send(Method::POST, &["backfills"], &request).await?;
     if !matches!(args.output, Format::Table) {
@@ -172,9 +172,9 @@ async fn create(args: CreateArgs, printer: Printer, environment: &Environment) -
             ]
         },
     );
-    printer.data(format_args!("token {}", plan.token));
+    printer.data(format_args!("plan {}", plan.token));
     printer.say(format_args!(
-        "{counts}. Nothing was made. To make exactly this: dagctl backfill create --token {}",
+        "{counts}. Nothing was made. To make exactly this: dagctl backfill create --plan {}",
         plan.token
     ));
     Ok(())
