@@ -104,7 +104,9 @@ impl Engine {
             )));
         };
         if request.max_active_runs < 1 {
-            return Err(FillError::Bad("`max_active_runs` must be at least 1".into()));
+            return Err(FillError::Bad(
+                "`max_active_runs` must be at least 1".into(),
+            ));
         }
         let found = self.store().find_dag(request.dag_id.as_str()).await?;
         let (dag_key, version) =
@@ -230,7 +232,9 @@ impl Engine {
                 let runs: Vec<(i32, NewRun)> = next
                     .create
                     .iter()
-                    .map(|(place, interval)| Ok((*place, run(&dag, &next, backfill_id, *interval)?)))
+                    .map(|(place, interval)| {
+                        Ok((*place, run(&dag, &next, backfill_id, *interval)?))
+                    })
                     .collect::<anyhow::Result<_>>()?;
                 look.create_backfilled(backfill_id, &runs).await?
             }
@@ -299,7 +303,10 @@ fn token(request: &BackfillRequest, version: DagVersionId, steps: &[Step]) -> St
             Action::Again(it) => format!("again {} {}", it.run_id, it.state),
             Action::Skip(it) => format!("skip {} {}", it.run_id, it.state),
         };
-        hash.update(format!("\n{} {} {action}", it.interval.start, it.interval.end));
+        hash.update(format!(
+            "\n{} {} {action}",
+            it.interval.start, it.interval.end
+        ));
     }
     let hash = hash.finalize();
     format!(

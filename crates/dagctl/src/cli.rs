@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backfill, bench, connections, dags, db, pools, problems, runs, services, standalone, tasks, tokens,
-    trigger, users, validate, variables,
+    backfill, bench, connections, dags, db, pools, problems, runs, services, standalone, tasks,
+    tokens, trigger, users, validate, variables,
 };
 use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;

@@ -215,7 +215,11 @@ async fn a_backfill_is_paused_resumed_and_cancelled() {
     assert!(!set(BackfillState::Paused).await);
     assert!(bench.end_one(worker, Outcome::success()).await);
     look(&bench.engine).await;
-    assert_eq!(bench.running().await, 0, "what waits in the queue does not start");
+    assert_eq!(
+        bench.running().await,
+        0,
+        "what waits in the queue does not start"
+    );
     assert!(set(BackfillState::Running).await);
     look(&bench.engine).await;
     assert_eq!(bench.running().await, 1);

@@ -211,7 +211,10 @@ fn moment(zone: &TimeZone, text: &str, field: &str) -> Answer<(Timestamp, Timest
         at.map(|it| (it, it))
     } else {
         text.parse::<Date>().ok().and_then(|day| {
-            let next = at(day.tomorrow().ok()?.to_datetime(jiff::civil::Time::midnight()))?;
+            let next = at(day
+                .tomorrow()
+                .ok()?
+                .to_datetime(jiff::civil::Time::midnight()))?;
             let last = next.checked_sub(SignedDuration::from_nanos(1)).ok()?;
             Some((at(day.to_datetime(jiff::civil::Time::midnight()))?, last))
         })
