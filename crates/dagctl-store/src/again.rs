@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::StoreError;
 use crate::plans::{Look, from_letter, letter, run_state, verdict};
-use crate::runs::{StartedRuns, lock_dags, start_queued};
+use crate::runs::{StartedRuns, lock_places, start_queued};
 
 /// A run that somebody wants something of; this look has locked it.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,7 +110,7 @@ impl Look {
         .await?;
         if ended {
             let dag = run.dag_key.get();
-            lock_dags(&mut self.tx, &[dag]).await?;
+            lock_places(&mut self.tx, &[dag]).await?;
             self.reopen(run, backfill).await?;
             let started = start_queued(&mut self.tx, &[dag]).await?;
             return Ok(started.into());

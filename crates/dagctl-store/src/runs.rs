@@ -167,7 +167,7 @@ impl Store {
     /// Starts queued runs of a DAG, oldest first, up to its `max_active_runs`.
     pub async fn start_queued(&self, dag: DagKey) -> Result<StartedRuns, StoreError> {
         let mut tx = self.begin_with_generic_plans().await?;
-        lock_dags(&mut tx, &[dag.get()]).await?;
+        lock_places(&mut tx, &[dag.get()]).await?;
         let started = start_queued(&mut tx, &[dag.get()]).await?;
         tx.commit().await?;
         Ok(started.into())
@@ -291,7 +291,7 @@ impl From<Started> for StartedRuns {
     }
 }
 
-/// Starts queued runs of DAGs, oldest first, within a transaction that holds the DAGs' rows: places are counted here.
+/// Starts queued runs of DAGs, oldest first, within a transaction that holds their places: they are counted here.
 pub(crate) async fn start_queued(
     tx: &mut Transaction<'static, Postgres>,
     dags: &[i32],
@@ -312,13 +312,14 @@ pub(crate) async fn start_queued(
     Ok(started)
 }
 
-/// Locks the rows of DAGs, in the order of their keys. What is counted below one of them is counted afterwards.
-pub(crate) async fn lock_dags(
+/// Has those who start runs of the same DAGs come one after another, in the order of the DAGs' keys: what is counted below
+/// it is counted afterwards. Not by the rows of the DAGs: every run that ends writes there, and would wait for each commit.
+pub(crate) async fn lock_places(
     tx: &mut Transaction<'static, Postgres>,
     dags: &[i32],
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "select from dag where dag_key = any($1) order by dag_key for update",
+        "select pg_advisory_xact_lock(hashtext('dagctl max_active_runs'), dag_key) from unnest($1::int[]) as it (dag_key)",
         dags
     )
     .execute(&mut **tx)

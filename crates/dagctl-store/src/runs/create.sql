@@ -1,6 +1,6 @@
 -- Makes queued runs. A run whose idempotency key or name is taken is not made: no `queued_at` says so.
 --
--- The caller holds the rows of their DAGs; no idempotency key comes twice. Keys are taken in order, so that two callers
+-- The caller holds the places of their DAGs; no idempotency key comes twice. Keys are taken in order, so that two callers
 -- never wait for each other.
 with asked as materialized (
     select clock.stamp + n as dag_run_id, it.*

@@ -1,10 +1,10 @@
--- Starts queued runs of DAGs whose rows the caller holds, oldest first, as far as `max_active_runs` allows: their task
+-- Starts queued runs of DAGs whose places the caller holds, oldest first, as far as `max_active_runs` allows: their task
 -- instances from the version's task list, on the server's side, and their roots into the queue, no more of each run than
 -- `max_active_tasks`; the others are parked. Runs that somebody else started or ended are left out. One that goes on
 -- after it had ended has its task instances: which of them start is for a look.
 --
 -- A pause stops the schedule, not what people ask for: manual and backfilled runs of a paused DAG start.
--- `skip locked`: somebody who holds a queued run is ending it, and may wait for the DAG's row that the caller holds.
+-- `skip locked`: somebody who holds a queued run is ending it, and may wait for a DAG's row that the caller holds.
 with waiting as materialized (
     select q.dag_run_id
     from dag d
