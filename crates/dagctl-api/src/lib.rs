@@ -4,8 +4,10 @@
 
 pub mod again;
 pub mod backfills;
+pub mod assets;
 pub mod dags;
 pub mod error;
+pub mod forecast;
 pub mod pools;
 pub mod problems;
 pub mod runs;

@@ -72,6 +72,8 @@ pub enum RunType {
     Manual,
     /// A backfill made it.
     Backfill,
+    /// There was news of the tables that its DAG waits for.
+    AssetTriggered,
 }
 
 impl RunState {
@@ -141,6 +143,7 @@ impl RunType {
             Self::Scheduled => "scheduled",
             Self::Manual => "manual",
             Self::Backfill => "backfill",
+            Self::AssetTriggered => "asset_triggered",
         }
     }
 }

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::asset::Asset;
 use crate::callback::Callback;
 use crate::graph::{self, Cycle};
 use crate::ids::{DEFAULT_POOL, DEFAULT_QUEUE, DagId, PoolName, QueueName, TaskId, TaskIndex};
@@ -104,6 +105,10 @@ pub struct Task {
     pub on_failure_callback: Vec<Callback>,
     /// Told of its success.
     pub on_success_callback: Vec<Callback>,
+    /// Tables that it reads.
+    pub reads: Vec<Asset>,
+    /// Tables that there is news of when it succeeds: those named, or those that its operator is seen to write.
+    pub writes: Vec<Asset>,
     /// Whose it is.
     pub owner: Option<String>,
     /// Text for its page.
@@ -307,6 +312,8 @@ impl Task {
             priority_weight: 1,
             on_failure_callback: vec![],
             on_success_callback: vec![],
+            reads: vec![],
+            writes: vec![],
             owner: None,
             doc_md: None,
         }

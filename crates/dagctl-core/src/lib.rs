@@ -4,6 +4,7 @@
 
 pub mod again;
 pub mod backfill;
+pub mod asset;
 pub mod callback;
 pub mod check;
 pub mod connection;
@@ -21,6 +22,7 @@ pub mod params;
 pub mod retry;
 pub mod run;
 pub mod schedule;
+pub mod simulate;
 pub mod sql_text;
 pub mod state;
 pub mod template;

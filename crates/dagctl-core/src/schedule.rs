@@ -8,6 +8,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::civil::DateTime;
 
 use self::field::{CronField, Field, FieldProblem, MONTHS, Step, WEEKDAYS};
+use crate::asset::AssetExpression;
 use crate::duration;
 
 /// When a DAG runs.
@@ -23,6 +24,8 @@ pub enum Schedule {
     Cron(Vec<CronExpression>),
     /// `{every: 15m}`: counted from `start_date`, else from 1970-01-01T00:00Z.
     Every(Duration),
+    /// `{assets: …}`: when there is news of tables.
+    Assets(AssetExpression),
 }
 
 /// A cron expression that can be due.
@@ -116,6 +119,7 @@ impl Schedule {
             Self::Continuous => "again and again".to_owned(),
             Self::Cron(crons) => join(crons.iter().map(CronExpression::describe)),
             Self::Every(step) => format!("every {}", duration::human(*step)),
+            Self::Assets(it) => format!("on news of {}", it.describe()),
         }
     }
 
@@ -131,6 +135,7 @@ impl Schedule {
                 .collect::<Vec<_>>()
                 .join(", "),
             Self::Every(step) => format!("every {}", duration::human(*step)),
+            Self::Assets(it) => format!("assets {}", it.describe()),
         }
     }
 }

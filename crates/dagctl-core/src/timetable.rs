@@ -1,5 +1,7 @@
 //! Says which intervals of a schedule are owed.
 
+mod coming;
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use jiff::{SignedDuration, Timestamp, Unit};
 
 use crate::dag::{Catchup, DagSpec};
 use crate::schedule::{CronExpression, Schedule};
+
+pub use self::coming::{ClockEffect, ClockMark, ComingRun};
 
 /// A schedule on the time line.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,7 +116,7 @@ impl Timetable {
     /// The first tick after `after`, whatever `start_date` and `end_date` say.
     pub fn next_tick(&self, after: Timestamp) -> Option<Timestamp> {
         match &self.schedule {
-            Schedule::Manual | Schedule::Once | Schedule::Continuous => None,
+            Schedule::Manual | Schedule::Once | Schedule::Continuous | Schedule::Assets(_) => None,
             Schedule::Cron(crons) => crons
                 .iter()
                 .filter_map(|cron| next_cron(cron, &self.timezone, after))
@@ -124,7 +128,7 @@ impl Timetable {
     /// The last tick at or before `at`, whatever `start_date` and `end_date` say.
     pub fn previous_tick(&self, at: Timestamp) -> Option<Timestamp> {
         match &self.schedule {
-            Schedule::Manual | Schedule::Once | Schedule::Continuous => None,
+            Schedule::Manual | Schedule::Once | Schedule::Continuous | Schedule::Assets(_) => None,
             Schedule::Cron(crons) => crons
                 .iter()
                 .filter_map(|cron| previous_cron(cron, &self.timezone, at))
@@ -151,10 +155,10 @@ impl Timetable {
     /// Says what is owed at `now`. At most `limit` runs are returned, but one at least: the rest come
     /// with the next look, from the returned watermark on.
     ///
-    /// `@continuous` is never owed by the clock: see [`Timetable::continuous_due`].
+    /// `@continuous` and assets are never owed by the clock: see [`Timetable::continuous_due`].
     pub fn due(&self, catchup: Catchup, state: &Watermark, now: Timestamp, limit: usize) -> Due {
         match &self.schedule {
-            Schedule::Manual | Schedule::Continuous => Due {
+            Schedule::Manual | Schedule::Continuous | Schedule::Assets(_) => Due {
                 runs: vec![],
                 skipped: None,
                 watermark: state.at_look(now),
@@ -173,9 +177,11 @@ impl Timetable {
     ) -> Option<DueRun> {
         match &self.schedule {
             Schedule::Continuous => {}
-            Schedule::Manual | Schedule::Once | Schedule::Cron(_) | Schedule::Every(_) => {
-                return None;
-            }
+            Schedule::Manual
+            | Schedule::Once
+            | Schedule::Cron(_)
+            | Schedule::Every(_)
+            | Schedule::Assets(_) => return None,
         }
         let start = last_run_ended.unwrap_or(now);
         let early = self.start_date.is_some_and(|it| now < it);

@@ -165,6 +165,10 @@ codes! {
     UnboundParameter = "D032" Error,
     /// A value in `parameters` that the SQL does not name.
     UnusedParameter = "D033" Warning,
+    /// DAGs that run on news of each other's tables, for ever.
+    AssetCycle = "D060" Error,
+    /// A schedule waits for news of a table that no task writes.
+    UnwrittenAsset = "D061" Warning,
 }
 
 impl Code {

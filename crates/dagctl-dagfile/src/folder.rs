@@ -1,18 +1,20 @@
 //! Walks the dags folder; only this file and what lies beside it reads the disk.
 
+mod assets;
 mod disk;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use dagctl_core::asset::Asset;
 use dagctl_core::dag::Dag;
 use sha2::{Digest, Sha256};
 
 use self::disk::{Content, Disk};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ignore::IgnoredFile;
-use crate::parse::{self, Shape, is_defaults};
+use crate::parse::{self, Awaited, Shape, is_defaults};
 use crate::sources::{Asked, Session, Sources, shown, sorted};
 use crate::stack::in_parallel;
 
@@ -47,6 +49,10 @@ pub struct LoadedDag {
     pub diagnostics: Vec<Diagnostic>,
     /// The Git commit, filled in by whoever knows it.
     pub commit: Option<String>,
+    /// Tables that its schedule waits for.
+    awaited: Vec<Awaited>,
+    /// Tables that its tasks write, with the tasks' names.
+    writes: Vec<(Asset, String)>,
 }
 
 /// Loads a dags folder again and again, and parses only what changed.
@@ -151,13 +157,14 @@ impl Loader {
                 referred.extend(others.map(String::as_str));
             }
         }
-        let dags: Vec<Arc<LoadedDag>> = self
+        let mut dags: Vec<Arc<LoadedDag>> = self
             .parses
             .iter()
             .filter(|(path, it)| it.shape == Shape::Dag || !referred.contains(path.as_str()))
             .filter(|(path, it)| !(it.shape == Shape::Other && self.is_awaited(path)))
             .map(|(_, it)| it.loaded.clone())
             .collect();
+        assets::check(&mut dags, &self.shown);
         let mut diagnostics = self.disk.diagnostics();
         diagnostics.extend(dags.iter().flat_map(|it| it.diagnostics.iter().cloned()));
         diagnostics.extend(duplicates(&dags, &self.shown));
@@ -221,6 +228,13 @@ fn read(sources: &Sources<'_>, path: &str, content: &Content) -> Cached {
         .filter_map(|path| Some((path.clone(), sources.find_text(path)?.to_owned())))
         .collect();
     let hash = hash(&files);
+    let tasks = parsed.dag.iter().flat_map(|it| it.tasks());
+    let writes = tasks
+        .flat_map(|task| {
+            let name = task.task_id.as_str();
+            task.writes.iter().map(|it| (it.clone(), name.to_owned()))
+        })
+        .collect();
     Cached {
         asked: parsed.asked,
         shape: parsed.shape,
@@ -233,6 +247,8 @@ fn read(sources: &Sources<'_>, path: &str, content: &Content) -> Cached {
             files,
             diagnostics: parsed.diagnostics,
             commit: None,
+            awaited: parsed.awaited,
+            writes,
         }),
     }
 }

@@ -12,7 +12,7 @@ use crate::parse::Draft;
 use crate::sources::Session;
 use crate::text::Text;
 
-pub(crate) use self::sql::without_values;
+pub(crate) use self::sql::{parse_sql, with_names, without_values};
 
 /// A text to be looked at.
 #[derive(Debug, Clone)]

@@ -1,7 +1,9 @@
 //! Text to DAG: every problem of a file in one go.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use dagctl_core::asset::Asset;
 use dagctl_core::dag::Dag;
 use dagctl_core::ids;
 
@@ -15,6 +17,7 @@ use crate::vocabulary::{Level, Verdict};
 use crate::yaml::{self, Node, Yaml};
 use dagctl_core::nearest::nearest;
 
+mod assets;
 mod binds;
 mod callback;
 mod check;
@@ -63,6 +66,16 @@ pub(crate) struct Parsed {
     pub(crate) shape: Shape,
     pub(crate) diagnostics: Vec<Diagnostic>,
     pub(crate) asked: Asked,
+    /// What its schedule waits for, with the file and the bytes that say so.
+    pub(crate) awaited: Vec<Awaited>,
+}
+
+/// A table that a schedule waits for.
+#[derive(Debug, Clone)]
+pub(crate) struct Awaited {
+    pub(crate) asset: Asset,
+    pub(crate) file: String,
+    pub(crate) range: Range<usize>,
 }
 
 /// What a file looks like.
@@ -92,6 +105,7 @@ pub(crate) fn unreadable(session: Session<'_>, file: FileId, why: &Diagnostic) -
         shape: Shape::Unreadable,
         diagnostics: vec![why.clone()],
         asked,
+        awaited: vec![],
     }
 }
 
@@ -104,6 +118,7 @@ pub(crate) fn parse(mut session: Session<'_>, file: FileId) -> Parsed {
         shape: Shape::Unreadable,
         diagnostics: vec![],
         asked: Asked::default(),
+        awaited: vec![],
     };
     if let Some(it) = dag_id_in(session.sources.text(file)) {
         parsed.dag_id = it.to_owned();
@@ -120,6 +135,14 @@ pub(crate) fn parse(mut session: Session<'_>, file: FileId) -> Parsed {
     if session.is_fatal() {
         parsed.dag = None;
     }
+    let awaited = std::mem::take(&mut session.awaited).into_iter();
+    parsed.awaited = awaited
+        .map(|(asset, place)| Awaited {
+            asset,
+            file: session.sources.path(place.file).to_owned(),
+            range: place.range(),
+        })
+        .collect();
     (parsed.diagnostics, parsed.asked) = session.finish();
     parsed
 }

@@ -9,6 +9,7 @@ use crate::glob::Glob;
 use crate::ignore::IgnoredFile;
 use crate::lint::Job;
 use crate::yaml::{self, Node};
+use dagctl_core::asset::Asset;
 use dagctl_core::nearest::nearest;
 
 /// Every file of the dags folder in memory, by path relative to it. Files that are neither YAML nor SQL have no text.
@@ -120,6 +121,8 @@ pub(crate) struct Session<'a> {
     globs: Vec<Glob>,
     /// Texts that are looked at once the graph is known.
     pub(crate) jobs: Vec<Job>,
+    /// Tables that the schedule waits for, and where it says so.
+    pub(crate) awaited: Vec<(Asset, Place)>,
     /// The task whose fields are being read, by its place among the DAG's tasks.
     pub(crate) task: Option<usize>,
 }
@@ -143,6 +146,7 @@ impl<'a> Session<'a> {
             asked: BTreeSet::new(),
             globs: vec![],
             jobs: vec![],
+            awaited: vec![],
             task: None,
         }
     }

@@ -52,6 +52,8 @@ pub(crate) const TASK: &[&str] = &[
     "run_if",
     "on_failure_callback",
     "on_success_callback",
+    "reads",
+    "writes",
     "owner",
     "doc_md",
     "for_each",
@@ -71,12 +73,11 @@ pub(crate) const TASK_NOT_YET: &[&str] = &[
     "expand",
     "group",
     "teardown",
-    "reads",
-    "writes",
 ];
 
 /// Fields that name or place one task, and therefore are no defaults.
-pub(crate) const ONE_TASK_ONLY: &[&str] = &["operator", "depends_on", "for_each"];
+pub(crate) const ONE_TASK_ONLY: &[&str] =
+    &["operator", "depends_on", "for_each", "reads", "writes"];
 
 /// An operator's own fields.
 pub(crate) struct OperatorFields {

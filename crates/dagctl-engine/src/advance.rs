@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use anyhow::Context as _;
+use dagctl_core::asset::Asset;
 use dagctl_core::dag::Dag;
 use dagctl_core::decide::decide;
-use dagctl_core::ids::{DagKey, DagRunId, InstanceIndex, WorkerId};
-use dagctl_core::run::Standing;
+use dagctl_core::ids::{DagKey, DagRunId, InstanceIndex, MapIndex, TaskIndex, WorkerId};
+use dagctl_core::run::{Action, Plan, Standing, Why};
 use dagctl_core::state::RunState;
 use dagctl_store::StoreError;
 use dagctl_store::database::Topic;
@@ -28,6 +29,8 @@ pub(crate) struct Led {
     pub(crate) timers: bool,
     /// Another try of a run was put off.
     pub(crate) limits: bool,
+    /// Tables were written that other DAGs may wait for.
+    pub(crate) assets: bool,
     /// DAGs of which a run ended.
     pub(crate) ended: Vec<DagKey>,
 }
@@ -124,12 +127,17 @@ impl Engine {
             notices: &notices,
         };
         let Applied { queued, ended } = look.apply(&locked, &orders).await?;
+        let written = written(&dag, &plan);
+        if !written.is_empty() {
+            look.record_asset_events(run, &written).await?;
+            led.assets = true;
+        }
         led.queued |= queued > 0;
         led.notices |= !notices.is_empty();
         led.timers |= plan
             .moves
             .iter()
-            .any(|it| matches!(it.action, dagctl_core::run::Action::Retry { .. }));
+            .any(|it| matches!(it.action, Action::Retry { .. }));
         if ended {
             tracing::info!(run.id = %run, dag.id = %dag.spec.dag_id, "Run {run} of `{}` ended", dag.spec.dag_id);
             led.ended.push(locked.dag_key);
@@ -146,7 +154,7 @@ impl Engine {
         look: &mut Look,
         dag: &Dag,
         locked: &LockedRun,
-        plan: &dagctl_core::run::Plan,
+        plan: &Plan,
         ended: &BTreeMap<InstanceIndex, Ended>,
     ) -> anyhow::Result<Vec<NewNotice>> {
         if plan.notices.is_empty() {
@@ -188,6 +196,9 @@ impl Engine {
         }
         if led.notices {
             self.tell(Topic::Notice);
+        }
+        if led.assets {
+            self.tell(Topic::Schedule);
         }
     }
 
@@ -233,6 +244,26 @@ impl Engine {
     pub(crate) fn hint_ready(&self) {
         self.tell(Topic::Ready);
     }
+}
+
+/// The tables that tasks wrote whose success a plan settles; of a mapped task, once all its instances have settled.
+fn written<'a>(dag: &'a Dag, plan: &Plan) -> Vec<(TaskIndex, &'a Asset)> {
+    let succeeded = plan.moves.iter().filter(|it| {
+        let succeeded = matches!(
+            it.action,
+            Action::Settle {
+                why: Why::Succeeded,
+                ..
+            }
+        );
+        succeeded && it.map_index == MapIndex::UNMAPPED
+    });
+    succeeded
+        .flat_map(|it| {
+            let writes = dag.task(it.task).map_or(&[][..], |task| &task.writes);
+            writes.iter().map(|asset| (it.task, asset))
+        })
+        .collect()
 }
 
 /// Whether the database was at fault, rather than what it holds.

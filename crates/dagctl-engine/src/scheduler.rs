@@ -2,6 +2,8 @@
 //!
 //! Any number of schedulers may run. None owns a DAG: the watermark and the run's key let one of them win.
 
+mod assets;
+
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -58,6 +60,10 @@ impl Scheduler {
             .dags
             .get(self.engine.store(), version)
             .await?;
+        if let Schedule::Assets(expression) = &dag.spec.schedule {
+            self.look_at_assets(known, &dag, expression, now).await?;
+            return Ok(true);
+        }
         let timetable = Timetable::new(&dag.spec);
         let due = due(&timetable, &dag, known, now);
         let made_all = due.next_due_at.is_none_or(|it| it > now);
@@ -123,7 +129,11 @@ impl Service for Scheduler {
             self.prepared = Some(Instant::now());
         }
         let begun = Instant::now();
-        let due = store.due_dags().await?;
+        let mut due = store.due_dags().await?;
+        if due.has_news {
+            self.tell_news().await?;
+            due = store.due_dags().await?;
+        }
         let changed = !(due.waiting.is_empty() && due.runs.is_empty() && due.backfills.is_empty());
         self.start_queued(due.waiting).await?;
         for run in &due.runs {
@@ -189,18 +199,27 @@ fn due(timetable: &Timetable, dag: &Dag, known: &KnownDag, now: Timestamp) -> Du
             next_due_at: again,
         };
     }
-    let watermark = match known.watermark_reset {
+    timetable.due(dag.spec.catchup, &watermark(known, now), now, RUNS_A_LOOK)
+}
+
+/// How far a DAG's intervals have been considered; of a paused one, as if it were unpaused now.
+pub fn watermark(known: &KnownDag, now: Timestamp) -> Watermark {
+    match known.watermark_reset {
         Some(WatermarkReset::FirstSeen) => Watermark::FirstSeen(known.watermark),
-        Some(WatermarkReset::Unpaused) => Watermark::Unpaused {
+        None if !known.is_paused => Watermark::Standing(known.watermark),
+        Some(WatermarkReset::Unpaused) | None => Watermark::Unpaused {
             at: now,
             watermark: known.watermark,
         },
-        None => Watermark::Standing(known.watermark),
-    };
-    timetable.due(dag.spec.catchup, &watermark, now, RUNS_A_LOOK)
+    }
 }
 
 fn new_run(known: &KnownDag, dag: &Dag, due: &DueRun) -> anyhow::Result<NewRun> {
+    run_of(known, dag, due, RunType::Scheduled)
+}
+
+/// A run that nobody asked for, named by its type and its logical date.
+fn run_of(known: &KnownDag, dag: &Dag, due: &DueRun, run_type: RunType) -> anyhow::Result<NewRun> {
     let params = params::fill(&dag.spec.params, &Map::new()).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("its parameters lack defaults: {}", problems.join("; "))
@@ -210,8 +229,8 @@ fn new_run(known: &KnownDag, dag: &Dag, due: &DueRun) -> anyhow::Result<NewRun> 
         dag_version_id: known
             .active_version_id
             .context("a DAG that is due has a version")?,
-        run_id: format!("scheduled__{}", due.logical_date),
-        run_type: RunType::Scheduled,
+        run_id: format!("{}__{}", run_type.name(), due.logical_date),
+        run_type,
         logical_at: due.logical_date,
         interval_start: due.interval.start,
         interval_end: due.interval.end,

@@ -2,9 +2,11 @@
 
 mod again;
 mod backfills;
+mod assets;
 mod convert;
 mod dags;
 mod events;
+mod forecast;
 mod problems;
 mod runs;
 mod service;
@@ -38,6 +40,8 @@ pub(crate) fn routes() -> Routes {
         .merge(backfills::routes())
         .merge(tasks::routes())
         .merge(problems::routes())
+        .merge(assets::routes())
+        .merge(forecast::routes())
         .merge(settings::routes())
         .merge(service::routes())
 }

@@ -10,6 +10,7 @@ mod app;
 mod assets;
 mod clock;
 mod error;
+pub mod forecast;
 mod form;
 mod headers;
 mod live;

@@ -13,6 +13,7 @@ pub(crate) mod links;
 mod log_text;
 mod login;
 mod moment;
+mod news;
 mod param_form;
 mod problems;
 mod run;

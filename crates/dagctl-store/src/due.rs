@@ -16,6 +16,8 @@ pub struct DueDags {
     pub now: Timestamp,
     /// DAGs whose schedule calls for a look.
     pub dags: Vec<DagKey>,
+    /// Whether tables were written that nobody was told of.
+    pub has_news: bool,
     /// DAGs that have queued runs and a place for one.
     pub waiting: Vec<DagKey>,
     /// Runs for which the clock calls: for their end, for another try, or for a message. Not all, if there are many.
@@ -64,6 +66,7 @@ impl Store {
         Ok(DueDags {
             now: row.now.to_jiff(),
             dags: row.dags.into_iter().map(DagKey).collect(),
+            has_news: row.has_news,
             waiting: row.waiting.into_iter().map(DagKey).collect(),
             runs: row.runs.into_iter().map(DagRunId).collect(),
             backfills: row.backfills,

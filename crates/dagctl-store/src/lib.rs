@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod again;
+pub mod assets;
 pub mod attempts;
 pub mod audit;
 pub mod backfills;

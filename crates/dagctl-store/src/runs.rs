@@ -25,11 +25,18 @@ pub enum RunType {
     Manual,
     /// Somebody asked for an interval of the past.
     Backfill,
+    /// There was news of the tables that its DAG waits for.
+    AssetTriggered,
 }
 
 impl RunType {
     /// Every type.
-    pub const ALL: [Self; 3] = [Self::Scheduled, Self::Manual, Self::Backfill];
+    pub const ALL: [Self; 4] = [
+        Self::Scheduled,
+        Self::Manual,
+        Self::Backfill,
+        Self::AssetTriggered,
+    ];
 
     /// The letter in `dag_run.run_type`.
     pub fn letter(self) -> char {
@@ -37,6 +44,7 @@ impl RunType {
             Self::Scheduled => 's',
             Self::Manual => 'm',
             Self::Backfill => 'b',
+            Self::AssetTriggered => 'a',
         }
     }
 
@@ -46,6 +54,7 @@ impl RunType {
             Self::Scheduled => "scheduled",
             Self::Manual => "manual",
             Self::Backfill => "backfill",
+            Self::AssetTriggered => "asset_triggered",
         }
     }
 
@@ -62,6 +71,7 @@ impl RunType {
         match self {
             Self::Scheduled | Self::Backfill => 's',
             Self::Manual => 'm',
+            Self::AssetTriggered => 'a',
         }
     }
 }

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backfill, bench, connections, dags, db, pools, problems, runs, services, standalone, tasks,
-    tokens, trigger, users, validate, variables,
+    assets, backfill, bench, connections, dags, db, pools, problems, runs, services, simulate, standalone,
+    tasks, tokens, trigger, users, validate, variables,
 };
 use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;
@@ -56,6 +56,11 @@ enum Command {
     /// Backfills: fill dates of the past
     #[command(alias = "backfills")]
     Backfill(backfill::Args),
+    /// Tables that DAGs write, and that others run on news of
+    #[command(alias = "asset", alias = "datasets")]
+    Assets(assets::Args),
+    /// The coming runs of all DAGs on a virtual clock
+    Simulate(simulate::Args),
     /// Variables that tasks read
     #[command(alias = "variable")]
     Variables(variables::Args),
@@ -93,6 +98,8 @@ impl Cli {
                 | Command::Variables(_)
                 | Command::Connections(_)
                 | Command::Pools(_)
+                | Command::Assets(_)
+                | Command::Simulate(_)
                 | Command::Problems(_)
                 | Command::Version
         )
@@ -115,6 +122,8 @@ impl Cli {
             Command::Backfill(args) => backfill::run(args, printer, &environment).await,
             Command::Variables(args) => variables::run(args, printer, &environment).await,
             Command::Connections(args) => connections::run(args, printer, &environment).await,
+            Command::Assets(args) => assets::run(args, printer, &environment).await,
+            Command::Simulate(args) => simulate::run(args, printer, &environment).await,
             Command::Pools(args) => pools::run(args, printer, &environment).await,
             Command::Problems(args) => problems::run(args, printer, &environment).await,
             Command::Users(args) => users::run(args, printer, &environment).await,

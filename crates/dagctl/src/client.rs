@@ -118,6 +118,15 @@ impl Client {
         self.answer(self.request(Method::GET, path, &[])).await
     }
 
+    /// Reads one thing as a query asks for it.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, ClientError> {
+        self.answer(self.request(Method::GET, path, query)).await
+    }
+
     /// Reads a list to its end, or to `most` rows.
     pub(crate) async fn list<T: DeserializeOwned>(
         &self,

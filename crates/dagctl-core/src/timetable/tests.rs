@@ -499,7 +499,7 @@ proptest! {
         second in 1_293_840_000_i64..1_830_000_000,
         limit in 1_usize..8,
     ) {
-        let mut table = table(&format!("{minute} {hour} * * {weekday}"), ZONES[place].0);
+        let mut table = table(&format!("{minute} {hour} * * {weekday}"), ZONES[place]);
         let start = Timestamp::from_second(second).unwrap();
         table.start_date = Some(start);
         let mut now = start;

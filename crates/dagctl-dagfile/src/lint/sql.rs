@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use dagctl_core::sql_text;
 use regex::Regex;
+use sqlparser::ast::Statement;
 use sqlparser::dialect::{Dialect, PostgreSqlDialect, RedshiftSqlDialect};
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -86,6 +87,17 @@ fn without_templates(text: &str) -> String {
         .into_owned()
 }
 
+/// The same text with `name` in place of each template, and names in place of binds.
+pub(crate) fn with_names(text: &str, name: &str) -> String {
+    let text = TEMPLATE.replace_all(text, |found: &regex::Captures<'_>| {
+        match found[0].starts_with("{#") {
+            true => " ".to_owned(),
+            false => name.to_owned(),
+        }
+    });
+    BIND.replace_all(&text, "${1}_${2}").into_owned()
+}
+
 /// The same text with names of the same length in place of templates.
 pub(crate) fn without_values(text: &str) -> String {
     let text = TEMPLATE.replace_all(text, |found: &regex::Captures<'_>| {
@@ -110,15 +122,23 @@ fn parse(sql: &str) -> Result<(), Failure> {
     if postgres.is_ok() || parse_as(sql, &RedshiftSqlDialect {}).is_ok() {
         return Ok(());
     }
-    postgres
+    postgres.map(|_| ())
 }
 
-fn parse_as(sql: &str, dialect: &dyn Dialect) -> Result<(), Failure> {
+/// The statements of SQL that the parser can read.
+pub(crate) fn parse_sql(sql: &str) -> Option<Vec<Statement>> {
+    parse_as(sql, &PostgreSqlDialect {})
+        .or_else(|_| parse_as(sql, &RedshiftSqlDialect {}))
+        .ok()
+}
+
+fn parse_as(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Statement>, Failure> {
     let result = Parser::new(dialect)
         .try_with_sql(sql)
         .and_then(|mut it| it.parse_statements());
-    let Err(error) = result else {
-        return Ok(());
+    let error = match result {
+        Ok(statements) => return Ok(statements),
+        Err(error) => error,
     };
     let said = error.to_string();
     let said = said

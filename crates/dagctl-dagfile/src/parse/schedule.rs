@@ -2,6 +2,7 @@
 
 use dagctl_core::schedule::{CronExpression, Schedule, ScheduleError};
 
+use super::assets;
 use crate::diagnostic::Code;
 use crate::sources::Session;
 use crate::text::Text;
@@ -68,13 +69,7 @@ fn step(session: &mut Session<'_>, node: &Node, entries: &[Entry]) -> Option<Sch
                 });
             }
             "assets" => {
-                session
-                    .report(
-                        Code::NotYet,
-                        entry.key_place,
-                        "a schedule on assets does not work yet",
-                    )
-                    .label("not yet");
+                schedule = assets::expression(session, &entry.value).map(Schedule::Assets);
             }
             other => {
                 session
@@ -83,12 +78,25 @@ fn step(session: &mut Session<'_>, node: &Node, entries: &[Entry]) -> Option<Sch
                         entry.key_place,
                         format!("unknown field `{other}` of `schedule`"),
                     )
-                    .hint(format!("the only field that works is {}", list(&["every"])));
+                    .hint(format!(
+                        "the fields here are {}",
+                        list(&["every", "assets"])
+                    ));
             }
         }
     }
     if entries.is_empty() {
         session.missing(node.place, "`schedule` as a map", "every");
+    }
+    if entries.len() > 1 && schedule.is_some() {
+        session
+            .report(
+                Code::BadSchedule,
+                node.place,
+                "a schedule is either `every` or `assets`, not both",
+            )
+            .hint("leave out one of them");
+        return None;
     }
     schedule
 }

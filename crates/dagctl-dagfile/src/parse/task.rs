@@ -11,7 +11,7 @@ use super::defaults::Defaults;
 use super::expansion::{self, Member, Replacements};
 use super::graph::{Directory, Draft};
 use super::indentation::{self, Beside};
-use super::{callback, operator};
+use super::{assets, callback, operator};
 use crate::diagnostic::Code;
 use crate::layers::Layers;
 use crate::lint::Names;
@@ -307,6 +307,8 @@ fn common(
     });
     let on_failure = layers.read(session, "on_failure_callback", callback::read);
     let on_success = layers.read(session, "on_success_callback", callback::read);
+    let reads = assets::named(session, site.node, "reads", operator.as_ref());
+    let writes = assets::written(session, site.node, operator.as_ref());
     let owner = layers.read(session, "owner", Session::string);
     let doc_md = layers.read(session, "doc_md", Session::string);
     Some(Task {
@@ -322,6 +324,8 @@ fn common(
         priority_weight: priority_weight.unwrap_or(1),
         on_failure_callback: on_failure.unwrap_or_default(),
         on_success_callback: on_success.unwrap_or_default(),
+        reads,
+        writes,
         owner,
         doc_md,
     })

@@ -175,7 +175,7 @@ fn what_does_not_work_yet_is_refused_by_name() {
     insta::assert_snapshot!(of("
 max_active_runs: 2
 max_active_tasks: 4
-schedule: {assets: [a.b]}
+schedule: null
 on_failure_callback: [oncall]
 tasks:
   a:
@@ -200,12 +200,6 @@ tasks:
     file: x.json
     format: json
 "), @r#"
-    error[D008]: a schedule on assets does not work yet
-     --> orders.yaml:4:12
-      |
-    4 | schedule: {assets: [a.b]}
-      |            ^^^^^^ not yet
-
     error[D008]: notifier `oncall` does not work yet
      --> orders.yaml:5:23
       |

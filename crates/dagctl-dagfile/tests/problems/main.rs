@@ -1,5 +1,6 @@
 //! One bad file, one rendering.
 
+mod assets;
 mod fields;
 mod hints;
 mod parameters;

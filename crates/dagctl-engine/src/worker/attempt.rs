@@ -170,7 +170,7 @@ fn is_immediate(task: &Task) -> bool {
 }
 
 fn on_success(dag: &Dag, task: &Task) -> OnSuccess {
-    if !task.on_success_callback.is_empty() {
+    if !task.on_success_callback.is_empty() || !task.writes.is_empty() {
         OnSuccess::Look
     } else if u32::try_from(dag.tasks().len()).is_ok_and(|it| it <= dag.spec.max_active_tasks) {
         OnSuccess::Plain

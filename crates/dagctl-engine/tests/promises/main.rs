@@ -4,6 +4,7 @@
 
 mod again;
 mod backfill;
+mod assets;
 mod cancel;
 mod database;
 mod drain;

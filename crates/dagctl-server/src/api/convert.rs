@@ -72,6 +72,7 @@ pub(crate) fn run_type(kind: RunKind) -> state::RunType {
         RunKind::Scheduled => state::RunType::Scheduled,
         RunKind::Manual => state::RunType::Manual,
         RunKind::Backfill => state::RunType::Backfill,
+        RunKind::AssetTriggered => state::RunType::AssetTriggered,
     }
 }
 

@@ -5,7 +5,9 @@ use axum::extract::{Path, Query, State};
 use axum::response::Html;
 use axum::routing::get;
 use dagctl_core::ids::{DagKey, DagRunId};
+use dagctl_core::schedule::Schedule;
 use dagctl_core::state::RunState;
+use dagctl_store::views::assets::EventsOf;
 use dagctl_store::views::dags::{DagRow, DagTaskRow};
 use dagctl_store::views::runs::{RunBar, RunFilter, RunKind, RunRow};
 use serde::Deserialize;
@@ -15,6 +17,7 @@ use super::chrome::Chrome;
 use super::dags::Bars;
 use super::graph::Graph;
 use super::moment::{Clock, Moment};
+use super::news::{self, NewsLine};
 use super::{links, page};
 use crate::App;
 use crate::auth::Viewer;
@@ -50,6 +53,8 @@ struct DagPage {
     bars: Bars,
     next_due: Option<Moment>,
     missing: Option<Moment>,
+    /// What it has not run for, if it runs on news of tables.
+    news: Option<Vec<NewsLine>>,
     doc: Option<String>,
     graph: Option<Graph>,
     tasks: Vec<DagTaskRow>,
@@ -93,6 +98,7 @@ pub(super) fn kind_word(kind: RunKind) -> &'static str {
         RunKind::Scheduled => "scheduled",
         RunKind::Manual => "manual",
         RunKind::Backfill => "backfill",
+        RunKind::AssetTriggered => "news of tables",
     }
 }
 
@@ -102,15 +108,30 @@ async fn last_runs(app: &App, dag: DagKey) -> Answer<Vec<RunBar>> {
     Ok(last.remove(&dag).unwrap_or_default())
 }
 
-/// The first tasks of a DAG, and what its author says about it.
-async fn definition(app: &App, dag: &DagRow) -> Answer<(Vec<DagTaskRow>, Option<String>)> {
+/// What a page says of a DAG's text.
+#[derive(Default)]
+struct Definition {
+    /// The first tasks.
+    tasks: Vec<DagTaskRow>,
+    /// What its author says about it.
+    doc: Option<String>,
+    /// Whether it runs on news of tables.
+    awaits_news: bool,
+}
+
+async fn definition(app: &App, dag: &DagRow) -> Answer<Definition> {
     let Some(version) = dag.version else {
-        return Ok((vec![], None));
+        return Ok(Definition::default());
     };
     let tasks = app.store().version_tasks(version, MOST_TASKS).await?;
     // A page without its text is better than none.
     let text = app.engine().dag(version).await.ok();
-    Ok((tasks, text.and_then(|it| it.spec.doc_md.clone())))
+    let spec = text.as_ref().map(|it| &it.spec);
+    Ok(Definition {
+        tasks,
+        doc: spec.and_then(|it| it.doc_md.clone()),
+        awaits_news: spec.is_some_and(|it| matches!(it.schedule, Schedule::Assets(_))),
+    })
 }
 
 async fn show(
@@ -131,11 +152,15 @@ async fn show(
         before: query.before.parse().ok().map(DagRunId),
         limit: i64::try_from(PAGE).unwrap_or(i64::MAX) + 1,
     };
-    let (mut rows, (tasks, doc), chrome) = tokio::try_join!(
+    let (mut rows, definition, chrome) = tokio::try_join!(
         async { Ok::<_, Failure>(app.store().run_rows(&filter).await?) },
         definition(&app, &dag),
         Chrome::new(&app, &viewer, "dags")
     )?;
+    let news = match definition.awaits_news {
+        true => Some(news::news(&app, &EventsOf::Pending(dag.dag_key), &clock).await?),
+        false => None,
+    };
     let has_more = rows.len() > PAGE;
     rows.truncate(PAGE);
     let older = rows
@@ -155,9 +180,10 @@ async fn show(
             .filter(|_| !dag.is_paused && dag.missing_since.is_none())
             .map(|it| clock.long(it)),
         missing: dag.missing_since.map(|it| clock.long(it)),
-        doc,
-        graph: Graph::new(&tasks),
-        tasks,
+        news,
+        doc: definition.doc,
+        graph: Graph::new(&definition.tasks),
+        tasks: definition.tasks,
         runs: rows
             .into_iter()
             .map(|it| RunLine::new(it, &clock))

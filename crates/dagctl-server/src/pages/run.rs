@@ -12,7 +12,8 @@ use axum::routing::{get, post};
 use dagctl_core::ids::DagRunId;
 use dagctl_core::state::TaskState;
 use dagctl_engine::again::What;
-use dagctl_store::views::runs::RunRow;
+use dagctl_store::views::assets::EventsOf;
+use dagctl_store::views::runs::{RunKind, RunRow};
 use dagctl_store::views::tasks::TaskRow;
 use jiff::Timestamp;
 
@@ -22,6 +23,7 @@ use super::chrome::Chrome;
 use super::dag::kind_word;
 use super::log_text::visible;
 use super::moment::{Clock, Moment};
+use super::news::{self, NewsLine};
 use super::{filters, links, page};
 use crate::App;
 use crate::api::find_run;
@@ -70,6 +72,8 @@ struct RunBody {
     interval: Option<(Moment, Moment)>,
     commit: Option<String>,
     params: Vec<(String, String)>,
+    /// The news that it was made for.
+    news: Vec<NewsLine>,
     stopping: Option<String>,
     reason: Option<String>,
     quarantined: Option<String>,
@@ -165,6 +169,10 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
         })
         .collect();
     let is_final = run.state.is_final();
+    let news = match run.run_type {
+        RunKind::AssetTriggered => news::news(app, &EventsOf::Run(run.dag_run_id), &clock).await?,
+        RunKind::Scheduled | RunKind::Manual | RunKind::Backfill => vec![],
+    };
     Ok(RunBody {
         path: links::run(&run.dag_id, &run.run_id),
         dag_path: links::dag(&run.dag_id),
@@ -185,6 +193,7 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
             .iter()
             .map(|(name, value)| (name.clone(), visible(&value.to_string())))
             .collect(),
+        news,
         reason: run.reason(),
         stopping: run
             .cancel_requested_by

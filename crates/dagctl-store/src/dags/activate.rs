@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use dagctl_core::asset::Asset;
 use dagctl_core::dag::{Dag, DagSpec};
 use dagctl_core::ids::{DagKey, DagVersionId};
 use dagctl_core::schedule::Schedule;
@@ -60,6 +61,7 @@ impl Store {
                 .collect();
             insert_tasks(&mut tx, &dags, &pools, &queues).await?;
             insert_edges(&mut tx, &dags).await?;
+            insert_asset_uses(&mut tx, &dags).await?;
             versions.extend(made);
         }
         let rows: Vec<(i32, i32, &NewVersion<'_>)> = keyed
@@ -276,6 +278,42 @@ async fn insert_edges(tx: &mut Tx, dags: &[(i32, &Dag)]) -> Result<(), StoreErro
     Ok(())
 }
 
+async fn insert_asset_uses(tx: &mut Tx, dags: &[(i32, &Dag)]) -> Result<(), StoreError> {
+    let mut uses: Vec<(i32, char, i32, &Asset)> = vec![];
+    for (version, dag) in dags {
+        for (at, task) in dag.indexed() {
+            uses.extend(task.writes.iter().map(|it| (*version, 'w', at.get(), it)));
+            uses.extend(task.reads.iter().map(|it| (*version, 'r', at.get(), it)));
+        }
+        if let Schedule::Assets(it) = &dag.spec.schedule {
+            uses.extend(
+                (0..)
+                    .zip(it.assets())
+                    .map(|(at, it)| (*version, 's', at, it)),
+            );
+        }
+    }
+    if uses.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        r#"insert into asset_use (dag_version_id, kind, place, name, conn_id)
+        select * from unnest($1::int[], $2::"char"[], $3::int[], $4::text[], $5::text[])
+        on conflict do nothing"#,
+        &uses.iter().map(|it| it.0).collect::<Vec<_>>(),
+        &uses.iter().map(|it| letter(it.1)).collect::<Vec<_>>() as _,
+        &uses.iter().map(|it| it.2).collect::<Vec<_>>(),
+        &uses.iter().map(|it| it.3.name.as_str()).collect::<Vec<_>>() as _,
+        &uses
+            .iter()
+            .map(|it| it.3.conn_id.as_deref())
+            .collect::<Vec<_>>() as _
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
 async fn activate(
     tx: &mut Tx,
     rows: &[(i32, i32, &NewVersion<'_>)],
@@ -341,7 +379,11 @@ fn schedule_in_words(spec: &DagSpec) -> String {
     let words = spec.schedule.describe();
     match &spec.schedule {
         Schedule::Cron(_) => format!("{words} {}", zone_name(spec)),
-        Schedule::Manual | Schedule::Once | Schedule::Continuous | Schedule::Every(_) => words,
+        Schedule::Manual
+        | Schedule::Once
+        | Schedule::Continuous
+        | Schedule::Every(_)
+        | Schedule::Assets(_) => words,
     }
 }
 

@@ -12,6 +12,7 @@ with clock as materialized (
 )
 select clock.now as "now!",
     array(select dag_key from scheduled where next_due_at <= clock.now or has_ended order by dag_key) as "dags!",
+    exists (select from asset_event where not is_told) as "has_news!",
     -- A pause stops the schedule, not what people ask for.
     array(
         select dag_key from live join dag d using (dag_key)

@@ -100,6 +100,8 @@ pub enum RunKind {
     Manual,
     /// A backfill made it.
     Backfill,
+    /// There was news of tables.
+    AssetTriggered,
 }
 
 impl RunKind {
@@ -108,6 +110,7 @@ impl RunKind {
             's' => Some(Self::Scheduled),
             'm' => Some(Self::Manual),
             'b' => Some(Self::Backfill),
+            'a' => Some(Self::AssetTriggered),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use crate::client::Client;
 use crate::commands::runs::{ListArgs, list as list_runs, when, when_utc};
-use crate::commands::{problems, trigger, validate};
+use crate::commands::{next, problems, trigger, validate};
 use crate::config::{ClientConfig, DagsConfig, Environment};
 use crate::printer::{Format, Printer, Tone};
 use crate::stop::Ended;
@@ -53,6 +53,9 @@ enum Command {
     },
     /// Trigger a run
     Trigger(trigger::Args),
+    /// Show when a DAG runs next, changes of the clocks included
+    #[command(alias = "next-execution")]
+    Next(next::Args),
     /// List the runs of a DAG (the same as `runs list`)
     ListRuns(ListArgs),
     /// Show which line of which .dagignore hides which file
@@ -99,6 +102,7 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment)
             Ok(())
         }
         Command::Trigger(args) => trigger::run(args, printer, environment).await,
+        Command::Next(args) => next::run(args, printer, environment).await,
         Command::ListRuns(args) => list_runs(args, printer, environment).await,
         Command::Ignored { dags, output } => ignored(&dags, output, printer),
     }
