@@ -53,10 +53,15 @@ impl Scheduler {
             logical_date: now,
             interval: span(&pending, now),
         };
+        let mut run = run_of(known, dag, &due, RunType::AssetTriggered)?;
+        run.deadline_at = self
+            .engine
+            .deadline_of(dag, known.dag_key, now, run.logical_at)
+            .await?;
         let step = AssetStep {
             dag_key: known.dag_key,
             events: pending.iter().map(|it| it.asset_event_id).collect(),
-            run: run_of(known, dag, &due, RunType::AssetTriggered)?,
+            run,
         };
         let store = store.clone();
         let taken = tokio::spawn(async move { store.take_asset_step(&step).await }).await??;
