@@ -3,8 +3,8 @@
 //! Times are RFC 3339 in UTC. A dag run's key is a text, because it is above what a JSON number holds exactly.
 
 pub mod again;
-pub mod backfills;
 pub mod assets;
+pub mod backfills;
 pub mod dags;
 pub mod error;
 pub mod forecast;

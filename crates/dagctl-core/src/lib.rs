@@ -3,8 +3,8 @@
 //! Nothing here does IO, reads a clock or knows a database: `now` is an argument.
 
 pub mod again;
-pub mod backfill;
 pub mod asset;
+pub mod backfill;
 pub mod callback;
 pub mod check;
 pub mod connection;

@@ -1,8 +1,8 @@
 //! REST under `/api/v1`, one resource a file.
 
 mod again;
-mod backfills;
 mod assets;
+mod backfills;
 mod convert;
 mod dags;
 mod events;

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    assets, backfill, bench, connections, dags, db, pools, problems, runs, services, simulate, standalone,
-    tasks, tokens, trigger, users, validate, variables,
+    assets, backfill, bench, connections, dags, db, pools, problems, runs, services, simulate,
+    standalone, tasks, tokens, trigger, users, validate, variables,
 };
 use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;

@@ -1,8 +1,8 @@
 //! One file for each command.
 
 pub(crate) mod again;
-pub(crate) mod backfill;
 pub(crate) mod assets;
+pub(crate) mod backfill;
 pub(crate) mod bench;
 pub(crate) mod connections;
 pub(crate) mod dags;

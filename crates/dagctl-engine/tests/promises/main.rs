@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test's own trouble is a panic")]
 
 mod again;
-mod backfill;
 mod assets;
+mod backfill;
 mod cancel;
 mod database;
 mod drain;
