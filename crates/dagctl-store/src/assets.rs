@@ -5,9 +5,10 @@ use dagctl_core::asset::Asset;
 use dagctl_core::ids::{DagKey, DagRunId, TaskIndex};
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use sqlx::{Postgres, Transaction};
 
 use crate::plans::Look;
-use crate::runs::{Created, NewRun, create, lock_dags};
+use crate::runs::{Created, NewRun, create, lock_places};
 use crate::{Store, StoreError};
 
 /// Events told in one transaction at most.
@@ -105,7 +106,7 @@ impl Store {
         .fetch_all(&mut *tx)
         .await?;
         if !dags.is_empty() {
-            lock_dags(&mut tx, &dags).await?;
+            lock_news(&mut tx, &dags).await?;
             sqlx::query!(
                 "with told as (
                     insert into asset_news (dag_key, name, asset_event_id, conn_id)
@@ -187,7 +188,8 @@ impl Store {
     pub async fn take_asset_step(&self, step: &AssetStep) -> Result<Option<i64>, StoreError> {
         let mut tx = self.begin().await?;
         let dag = step.dag_key.get();
-        lock_dags(&mut tx, &[dag]).await?;
+        lock_places(&mut tx, &[dag]).await?;
+        lock_news(&mut tx, &[dag]).await?;
         let taken = sqlx::query!(
             "delete from asset_news n using dag d
             where n.dag_key = $1 and n.asset_event_id = any($2) and d.dag_key = n.dag_key and not d.is_paused",
@@ -239,4 +241,18 @@ impl Store {
         .await?;
         Ok(())
     }
+}
+
+/// Locks the rows of DAGs, in the order of their keys: their news change below it.
+async fn lock_news(
+    tx: &mut Transaction<'static, Postgres>,
+    dags: &[i32],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "select from dag where dag_key = any($1) order by dag_key for no key update",
+        dags
+    )
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }
