@@ -8,6 +8,8 @@ use crate::state::RunState;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryRequest {
+    /// Move the run to the newest version of its DAG first.
+    pub latest: bool,
     /// Say what would happen, and change nothing.
     pub dry_run: bool,
 }
@@ -24,6 +26,8 @@ pub struct ClearRequest {
     pub downstream: bool,
     /// Of all these, only what failed, or never ran because another task failed.
     pub only_failed: bool,
+    /// Move the run to the newest version of its DAG first.
+    pub latest: bool,
     /// Say what would happen, and change nothing.
     pub dry_run: bool,
 }
@@ -64,4 +68,17 @@ pub struct Again {
     pub reconsidered: Vec<String>,
     /// Cleared tasks that write tables: what they published stays until they publish again.
     pub published: Vec<String>,
+    /// What the newest version has otherwise, where the run moves to it.
+    pub difference: Option<Difference>,
+}
+
+/// How two versions of a DAG differ, by the names of tasks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// Only the newest version has them.
+    pub added: Vec<String>,
+    /// Only the run's version has them; what the run knows of them goes.
+    pub removed: Vec<String>,
+    /// Both have them, defined otherwise.
+    pub changed: Vec<String>,
 }

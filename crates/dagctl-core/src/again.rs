@@ -3,6 +3,10 @@
 //! A verdict that a task did not earn by itself follows from others: whenever one of those changes, it is decided
 //! anew. What ran keeps its verdict until somebody clears it.
 
+mod version;
+
+pub use version::{Moved, moved};
+
 use crate::dag::Dag;
 use crate::ids::TaskIndex;
 use crate::state::Verdict;

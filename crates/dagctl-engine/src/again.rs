@@ -2,14 +2,17 @@
 //!
 //! What they want is recorded in one transaction that holds the run; the look that follows decides what it leads to.
 
-use dagctl_core::again::{Changes, Reach, Refusal, Wish, changes};
+use std::sync::Arc;
+
+use dagctl_core::again::{Changes, Past, Reach, Refusal, Wish, changes, moved};
 use dagctl_core::dag::Dag;
-use dagctl_core::ids::{DagRunId, TaskIndex};
+use dagctl_core::ids::{DagRunId, DagVersionId, TaskIndex};
 use dagctl_core::nearest::nearest;
 use dagctl_core::operator::Operator;
 use dagctl_core::state::{RunState, Verdict};
 use dagctl_store::StoreError;
-use dagctl_store::again::AgainAudit;
+use dagctl_store::again::{AgainAudit, PastRun};
+use dagctl_store::plans::Look;
 use serde_json::{Value, json};
 
 use crate::Engine;
@@ -21,6 +24,8 @@ pub struct AgainRequest {
     pub run: DagRunId,
     /// What happens to it.
     pub what: What,
+    /// Move the run to the newest version of its DAG first.
+    pub latest: bool,
     /// Say what would happen, and change nothing.
     pub dry_run: bool,
     /// Who asks.
@@ -57,6 +62,19 @@ pub struct Again {
     pub reconsidered: Vec<String>,
     /// Cleared tasks that write tables: what they published stays until they publish again.
     pub published: Vec<String>,
+    /// What the newest version has otherwise, where the run moves to it.
+    pub difference: Option<Difference>,
+}
+
+/// How two versions of a DAG differ, by the names of tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Difference {
+    /// Only the newest version has them.
+    pub added: Vec<String>,
+    /// Only the run's version has them; what the run knows of them goes.
+    pub removed: Vec<String>,
+    /// Both have them, defined otherwise.
+    pub changed: Vec<String>,
 }
 
 /// Why nothing was done.
@@ -109,7 +127,7 @@ impl Engine {
 
     async fn try_again(&self, request: AgainRequest) -> Result<Again, AgainError> {
         let mut look = self.store().look().await?;
-        let past = look.past(request.run).await?.ok_or(AgainError::Gone)?;
+        let mut past = look.past(request.run).await?.ok_or(AgainError::Gone)?;
         let (run_id, _) = look.run_name(request.run).await?.unwrap_or_default();
         if past.tasks.is_empty() {
             return Err(AgainError::NotStarted(run_id));
@@ -117,14 +135,28 @@ impl Engine {
         if past.is_stopping && !past.state.is_final() {
             return Err(AgainError::Stopping(run_id));
         }
-        let dag = (self.inner.dags)
-            .get_within(&mut look, past.dag_version_id)
-            .await
-            .map_err(|it| AgainError::Version(format!("{it:#}")))?;
+        let mut dag = self.version(&mut look, past.dag_version_id).await?;
+        let mut difference = None;
+        if request.latest
+            && let Some(newest) = self.newest_of(&dag).await?
+            && newest != past.dag_version_id
+        {
+            let new = self.version(&mut look, newest).await?;
+            difference = Some(self.move_run(&mut look, &past, (&dag, &new), newest).await?);
+            past = look.past(request.run).await?.ok_or(AgainError::Gone)?;
+            dag = new;
+        }
         let wish = wish(&dag, &run_id, &request.what)?;
-        let changes = changes(&dag, &past.tasks, &wish)
-            .map_err(|it| refused(&dag, &run_id, it, &request.what))?;
-        let again = said(&dag, &changes);
+        let changes = match changes(&dag, &past.tasks, &wish) {
+            Err(Refusal::Nothing) if difference.as_ref().is_some_and(|it| !it.added.is_empty()) => {
+                Changes::default()
+            }
+            changes => changes.map_err(|it| refused(&dag, &run_id, it, &request.what))?,
+        };
+        let again = Again {
+            difference,
+            ..said(&dag, &changes)
+        };
         if request.dry_run {
             return Ok(again);
         }
@@ -136,6 +168,7 @@ impl Engine {
         };
         let started = look.go_again(&past, &changes, &audit, None).await?;
         look.commit().await?;
+        self.inner.facts.forget(request.run);
         tracing::info!(run.id = %request.run, dag.id = %dag.spec.dag_id, "{} asked run {run_id} of `{}` to go again", request.by, dag.spec.dag_id);
         if past.state == RunState::Running
             && let Err(error) = self.advance(request.run).await
@@ -144,6 +177,50 @@ impl Engine {
         }
         self.follow_started(started).await;
         Ok(again)
+    }
+}
+
+impl Engine {
+    async fn version(
+        &self,
+        look: &mut Look,
+        version: DagVersionId,
+    ) -> Result<Arc<Dag>, AgainError> {
+        (self.inner.dags)
+            .get_within(look, version)
+            .await
+            .map_err(|it| AgainError::Version(format!("{it:#}")))
+    }
+
+    async fn newest_of(&self, dag: &Dag) -> Result<Option<DagVersionId>, AgainError> {
+        let found = self.store().find_dag(dag.spec.dag_id.as_str()).await?;
+        Ok(found.and_then(|(_, newest)| newest))
+    }
+
+    /// Moves a run to another version, within a look that has locked it.
+    pub(crate) async fn move_run(
+        &self,
+        look: &mut Look,
+        past: &PastRun,
+        (old, new): (&Dag, &Dag),
+        version: DagVersionId,
+    ) -> Result<Difference, AgainError> {
+        let running: Vec<TaskIndex> = old
+            .indexed()
+            .zip(&past.tasks)
+            .filter(|(_, past)| **past == Past::Running)
+            .map(|((at, _), _)| at)
+            .collect();
+        if !running.is_empty() {
+            return Err(AgainError::Running(names(old, &running)));
+        }
+        let moved = moved(old, new);
+        look.move_run(past, version, &moved).await?;
+        Ok(Difference {
+            added: names(new, &moved.added),
+            removed: names(old, &moved.removed),
+            changed: names(new, &moved.changed),
+        })
     }
 }
 
@@ -209,6 +286,7 @@ fn said(dag: &Dag, changes: &Changes) -> Again {
         cleared: names(dag, &changes.cleared),
         reconsidered: names(dag, &changes.reconsidered),
         published: names(dag, &published),
+        difference: None,
     }
 }
 
@@ -225,6 +303,7 @@ fn detail(run_id: &str, what: &What, again: &Again) -> Value {
             "run_id": run_id,
             "tasks": again.cleared,
             "reconsidered": again.reconsidered,
+            "latest": again.difference.is_some(),
         }),
         What::Mark { task, verdict } => json!({
             "run_id": run_id,

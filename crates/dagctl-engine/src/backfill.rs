@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use dagctl_core::again::{Wish, changes};
@@ -208,9 +209,18 @@ impl Engine {
                 let mut started = StartedRuns::default();
                 let past = look.past(run).await?.filter(|it| it.state.is_final());
                 if let Some(past) = &past {
-                    let dag = (self.inner.dags)
-                        .get_within(&mut look, past.dag_version_id)
-                        .await?;
+                    let dag = self.inner.dags.get_within(&mut look, next.version).await?;
+                    let mut past = past.clone();
+                    if past.dag_version_id != next.version {
+                        // As with the runs that are made: all of a backfill are of the version that was shown.
+                        let old = (self.inner.dags)
+                            .get_within(&mut look, past.dag_version_id)
+                            .await?;
+                        self.move_run(&mut look, &past, (&old, &dag), next.version)
+                            .await?;
+                        past = look.past(run).await?.context("the run is locked")?;
+                        self.inner.facts.forget(run);
+                    }
                     let changes = changes(&dag, &past.tasks, &Wish::Everything).ok();
                     let audit = AgainAudit {
                         who: &next.by,
@@ -220,7 +230,7 @@ impl Engine {
                     };
                     if let Some(changes) = changes {
                         started = look
-                            .go_again(past, &changes, &audit, Some(backfill_id))
+                            .go_again(&past, &changes, &audit, Some(backfill_id))
                             .await?;
                     }
                 }

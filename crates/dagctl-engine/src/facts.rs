@@ -25,7 +25,7 @@ pub(crate) type Outputs = BTreeMap<TaskIndex, Map<String, Value>>;
 /// What was read of runs and their outputs.
 #[derive(Debug)]
 pub(crate) struct Facts {
-    /// What is kept of a run never changes.
+    /// What is kept of a run changes only when the run moves to another version.
     known: Arc<Mutex<HashMap<DagRunId, Arc<RunContext>>>>,
     runs: Grouped<DagRunId, Option<Arc<RunContext>>>,
     outputs: Grouped<(DagRunId, Vec<TaskIndex>), Option<Outputs>>,
@@ -81,6 +81,12 @@ impl Facts {
         Ok(Arc::new(
             found.with_context(|| format!("run {run} is gone"))?,
         ))
+    }
+
+    /// Reads a run anew when it is asked for again: it has moved to another version.
+    pub(crate) fn forget(&self, run: DagRunId) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.remove(&run);
     }
 
     /// Outputs of `tasks` of a run.

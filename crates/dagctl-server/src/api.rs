@@ -25,7 +25,7 @@ use crate::error::{Answer, Failure};
 use crate::pages::links;
 use crate::routes::Routes;
 
-pub(crate) use again::go_again;
+pub(crate) use again::{How, go_again};
 pub(crate) use dags::set_paused;
 pub(crate) use runs::{make_run, stop_run};
 pub(crate) use service::set_pool;

@@ -1,6 +1,7 @@
 //! Pages, filled from the templates in `web/templates`, one subject a file.
 
 mod account;
+mod backfills;
 mod badge;
 mod chrome;
 mod connections;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> Routes {
         .merge(login::routes())
         .merge(dags::routes())
         .merge(dag::routes())
+        .merge(backfills::routes())
         .merge(definition::routes())
         .merge(trigger::routes())
         .merge(run::routes())

@@ -10,6 +10,8 @@ use crate::StoreError;
 use crate::plans::{Look, from_letter, letter, run_state, verdict};
 use crate::runs::{StartedRuns, lock_places, start_queued};
 
+mod version;
+
 /// A run that somebody wants something of; this look has locked it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PastRun {

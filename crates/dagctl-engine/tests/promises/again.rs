@@ -14,6 +14,7 @@ pub(crate) fn request(run: DagRunId, what: What) -> AgainRequest {
     AgainRequest {
         run,
         what,
+        latest: false,
         dry_run: false,
         by: "lee".into(),
     }
@@ -342,4 +343,66 @@ async fn what_was_cleared_before_a_crash_is_decided_by_the_next_look() {
     assert_eq!(bench.count("select count(*) from ready").await, 1);
     bench.finish(worker, &[]).await;
     assert_eq!(bench.state(run).await, RunState::Success);
+}
+
+#[tokio::test]
+async fn a_run_moves_to_the_newest_version_after_the_difference_was_shown() {
+    let bench = Bench::new().await;
+    bench.dag(CHAIN).await;
+    let run = bench.trigger("chain").await;
+    let worker = bench.worker().await;
+    bench.finish(worker, &[1]).await;
+    assert_eq!(
+        bench.states().await,
+        "extract=s load=f check=u report=u beside=s"
+    );
+    bench
+        .dag(
+            "
+dag_id: chain
+tasks:
+  prepare: {operator: empty}
+  extract: {operator: empty}
+  load: {operator: empty, depends_on: [extract, prepare]}
+  report: {operator: empty, depends_on: load}
+  beside: {operator: empty}
+",
+        )
+        .await;
+    let latest = AgainRequest {
+        latest: true,
+        ..request(run, What::Retry)
+    };
+    let dry = AgainRequest {
+        dry_run: true,
+        ..latest.clone()
+    };
+    let shown = bench.engine.go_again(dry).await.unwrap();
+    let difference = shown.difference.clone().unwrap();
+    assert_eq!(difference.added, ["prepare"]);
+    assert_eq!(difference.removed, ["check"]);
+    assert_eq!(difference.changed, ["load", "report"]);
+    assert_eq!(
+        bench.states().await,
+        "extract=s load=f check=u report=u beside=s",
+        "it was only shown"
+    );
+    assert_eq!(bench.engine.go_again(latest.clone()).await.unwrap(), shown);
+    bench.until("select count(*) = 1 from ready").await;
+    bench.assert_counts_agree().await;
+    assert_eq!(
+        bench.states().await,
+        "prepare=n extract=s load=n report=n beside=s"
+    );
+    assert_eq!(bench.history().await, ["1 f connect: no route"]);
+    bench.finish(worker, &[]).await;
+    assert_eq!(
+        bench.states().await,
+        "prepare=s extract=s load=s2 report=s beside=s"
+    );
+    assert_eq!(bench.state(run).await, RunState::Success);
+    assert!(matches!(
+        bench.engine.go_again(latest).await,
+        Err(AgainError::Nothing(_))
+    ));
 }

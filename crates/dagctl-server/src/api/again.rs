@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::routing::post;
-use dagctl_api::again::{Again, ClearRequest, MarkRequest, MarkedState, RetryRequest};
+use dagctl_api::again::{Again, ClearRequest, Difference, MarkRequest, MarkedState, RetryRequest};
 use dagctl_core::again::Reach;
 use dagctl_core::state::Verdict;
 use dagctl_engine::again::{AgainRequest, What};
@@ -32,7 +32,11 @@ async fn retry(
     Body(body): Body<RetryRequest>,
 ) -> Answer<Json<Again>> {
     let which = (dag_id.as_str(), run_id.as_str());
-    let done = go_again(&app, &operator, which, What::Retry, body.dry_run).await?;
+    let how = How {
+        latest: body.latest,
+        dry_run: body.dry_run,
+    };
+    let done = go_again(&app, &operator, which, What::Retry, how).await?;
     Ok(Json(done))
 }
 
@@ -57,7 +61,11 @@ async fn clear(
         },
     };
     let which = (dag_id.as_str(), run_id.as_str());
-    let done = go_again(&app, &operator, which, what, body.dry_run).await?;
+    let how = How {
+        latest: body.latest,
+        dry_run: body.dry_run,
+    };
+    let done = go_again(&app, &operator, which, what, how).await?;
     Ok(Json(done))
 }
 
@@ -75,8 +83,21 @@ async fn mark(
     };
     let what = What::Mark { task, verdict };
     let which = (dag_id.as_str(), run_id.as_str());
-    let done = go_again(&app, &operator, which, what, body.dry_run).await?;
+    let how = How {
+        latest: false,
+        dry_run: body.dry_run,
+    };
+    let done = go_again(&app, &operator, which, what, how).await?;
     Ok(Json(done))
+}
+
+/// How a run goes again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct How {
+    /// Move it to the newest version first.
+    latest: bool,
+    /// Only say what would happen.
+    dry_run: bool,
 }
 
 /// Does what somebody wants of a run, and says where it stands then.
@@ -85,7 +106,7 @@ pub(crate) async fn go_again(
     caller: &Caller,
     (dag_id, run_id): (&str, &str),
     what: What,
-    dry_run: bool,
+    How { latest, dry_run }: How,
 ) -> Answer<Again> {
     let row = find_run(app, dag_id, run_id).await?;
     let again = app
@@ -93,6 +114,7 @@ pub(crate) async fn go_again(
         .go_again(AgainRequest {
             run: row.dag_run_id,
             what,
+            latest,
             dry_run,
             by: caller.name().to_owned(),
         })
@@ -104,5 +126,10 @@ pub(crate) async fn go_again(
         cleared: again.cleared,
         reconsidered: again.reconsidered,
         published: again.published,
+        difference: again.difference.map(|it| Difference {
+            added: it.added,
+            removed: it.removed,
+            changed: it.changed,
+        }),
     })
 }

@@ -12,6 +12,7 @@ use dagctl_store::views::dags::{DagRow, DagTaskRow};
 use dagctl_store::views::runs::{RunBar, RunFilter, RunKind, RunRow};
 use serde::Deserialize;
 
+use super::backfills::{self, BackfillLine};
 use super::badge::Badge;
 use super::chrome::Chrome;
 use super::dags::Bars;
@@ -59,6 +60,7 @@ struct DagPage {
     graph: Option<Graph>,
     tasks: Vec<DagTaskRow>,
     runs: Vec<RunLine>,
+    backfills: Vec<BackfillLine>,
     zone: String,
     older: Option<String>,
 }
@@ -152,9 +154,10 @@ async fn show(
         before: query.before.parse().ok().map(DagRunId),
         limit: i64::try_from(PAGE).unwrap_or(i64::MAX) + 1,
     };
-    let (mut rows, definition, chrome) = tokio::try_join!(
+    let (mut rows, definition, backfills, chrome) = tokio::try_join!(
         async { Ok::<_, Failure>(app.store().run_rows(&filter).await?) },
         definition(&app, &dag),
+        backfills::lines(&app, &dag.dag_id, &clock),
         Chrome::new(&app, &viewer, "dags")
     )?;
     let news = match definition.awaits_news {
@@ -188,6 +191,7 @@ async fn show(
             .into_iter()
             .map(|it| RunLine::new(it, &clock))
             .collect(),
+        backfills,
         zone: clock.zone_name(),
         older,
         query,

@@ -1,5 +1,7 @@
 //! `dagctl runs retry`, `dagctl tasks clear` and `dagctl tasks mark`: a run, or tasks of it, go again.
 
+use std::io::{self, IsTerminal as _};
+
 use dagctl_api::again::{Again, ClearRequest, MarkRequest, MarkedState, RetryRequest};
 use dagctl_api::state::RunState;
 use reqwest::Method;
@@ -7,7 +9,7 @@ use reqwest::Method;
 use crate::client::Client;
 use crate::config::{ClientConfig, Environment};
 use crate::printer::{Format, Printer};
-use crate::stop::Ended;
+use crate::stop::{Ended, Stop};
 
 /// Runs what failed in a run again.
 #[derive(Debug, clap::Args)]
@@ -17,6 +19,12 @@ pub(crate) struct RetryArgs {
     /// The run's name; `latest` for the newest
     #[arg(default_value = "latest")]
     run_id: String,
+    /// Move the run to the newest version of its DAG first; shows the difference and asks
+    #[arg(long)]
+    latest: bool,
+    /// With --latest: do not ask
+    #[arg(short, long, requires = "latest")]
+    yes: bool,
     /// Only say what would run again
     #[arg(long)]
     dry_run: bool,
@@ -46,6 +54,12 @@ pub(crate) struct ClearArgs {
     /// Of all these, only what failed
     #[arg(short = 'f', long)]
     only_failed: bool,
+    /// Move the run to the newest version of its DAG first; shows the difference and asks
+    #[arg(long)]
+    latest: bool,
+    /// With --latest: do not ask
+    #[arg(short, long, requires = "latest")]
+    yes: bool,
     /// Only say what would run again
     #[arg(long)]
     dry_run: bool,
@@ -87,10 +101,16 @@ enum State {
 /// Carries out `dagctl runs retry`.
 pub(crate) async fn retry(args: RetryArgs, printer: Printer, environment: &Environment) -> Ended {
     let client = Client::find(&args.client, environment)?;
-    let request = RetryRequest {
-        dry_run: args.dry_run,
+    let mut request = RetryRequest {
+        latest: args.latest,
+        dry_run: args.dry_run || args.latest,
     };
     let path = ["dags", &args.dag_id, "runs", &args.run_id, "retry"];
+    if args.latest && !args.dry_run {
+        let shown: Again = client.send(Method::POST, &path, &request).await?;
+        confirm(&shown, args.yes, printer)?;
+        request.dry_run = false;
+    }
     let again: Again = client.send(Method::POST, &path, &request).await?;
     print(&again, args.output, printer, &args.dag_id, &args.run_id);
     Ok(())
@@ -99,14 +119,20 @@ pub(crate) async fn retry(args: RetryArgs, printer: Printer, environment: &Envir
 /// Carries out `dagctl tasks clear`.
 pub(crate) async fn clear(args: ClearArgs, printer: Printer, environment: &Environment) -> Ended {
     let client = Client::find(&args.client, environment)?;
-    let request = ClearRequest {
+    let mut request = ClearRequest {
         tasks: args.tasks,
         upstream: args.upstream,
         downstream: args.downstream,
         only_failed: args.only_failed,
-        dry_run: args.dry_run,
+        latest: args.latest,
+        dry_run: args.dry_run || args.latest,
     };
     let path = ["dags", &args.dag_id, "runs", &args.run_id, "clear"];
+    if args.latest && !args.dry_run {
+        let shown: Again = client.send(Method::POST, &path, &request).await?;
+        confirm(&shown, args.yes, printer)?;
+        request.dry_run = false;
+    }
     let again: Again = client.send(Method::POST, &path, &request).await?;
     print(&again, args.output, printer, &args.dag_id, &args.run_id);
     Ok(())
@@ -146,6 +172,45 @@ pub(crate) async fn mark(args: MarkArgs, printer: Printer, environment: &Environ
     Ok(())
 }
 
+/// Shows what the newest version has otherwise, and asks whether the run shall move to it.
+fn confirm(shown: &Again, yes: bool, printer: Printer) -> Ended {
+    say_difference(shown, printer);
+    if shown.difference.is_none() || yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(Stop::refused(
+            "nobody is there to ask: repeat it with --yes to move the run to the newest version",
+        ));
+    }
+    let is_sure = dialoguer::Confirm::new()
+        .with_prompt("Move the run to the newest version?")
+        .default(false)
+        .interact()
+        .map_err(|err| Stop::broken(format_args!("the answer could not be read: {err}")))?;
+    match is_sure {
+        true => Ok(()),
+        false => Err(Stop::refused("nothing was changed")),
+    }
+}
+
+fn say_difference(again: &Again, printer: Printer) {
+    let Some(difference) = &again.difference else {
+        return;
+    };
+    let lists = [
+        ("Added", &difference.added),
+        ("Removed, with what the run knows of it", &difference.removed),
+        ("Changed", &difference.changed),
+    ];
+    for (what, tasks) in lists.iter().filter(|(_, tasks)| !tasks.is_empty()) {
+        printer.say(format_args!("{what}: {}", tasks.join(", ")));
+    }
+    if lists.iter().all(|(_, tasks)| tasks.is_empty()) {
+        printer.say("The newest version has the same tasks");
+    }
+}
+
 fn print(again: &Again, output: Format, printer: Printer, dag_id: &str, run_id: &str) {
     match output {
         Format::Table => (),
@@ -155,6 +220,9 @@ fn print(again: &Again, output: Format, printer: Printer, dag_id: &str, run_id: 
         true => ("Would run again", "Would be decided anew"),
         false => ("Runs again", "Decided anew"),
     };
+    if again.dry_run {
+        say_difference(again, printer);
+    }
     for task in &again.cleared {
         printer.data(format_args!("{again_verb}: {task}"));
     }
