@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// A word for those who look at the run later
     #[arg(long)]
     note: Option<String>,
+    /// The same key gives the same run, however often it is sent [default: a new one]
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
     /// How to write the result
     #[arg(short, long, default_value = "table")]
     output: Format,
@@ -56,7 +59,8 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: &Environment)
         note: args.note,
     };
     let path = ["dags", &args.dag_id, "runs"];
-    let triggered: Triggered = match client.send_once(&path, &fresh_key(), &request).await {
+    let key = args.idempotency_key.unwrap_or_else(fresh_key);
+    let triggered: Triggered = match client.send_once(&path, &key, &request).await {
         Ok(triggered) => triggered,
         Err(err) => return Err(problems::explain(&client, &args.dag_id, err).await),
     };
