@@ -142,7 +142,10 @@ impl Engine {
             && newest != past.dag_version_id
         {
             let new = self.version(&mut look, newest).await?;
-            difference = Some(self.move_run(&mut look, &past, (&dag, &new), newest).await?);
+            difference = Some(
+                self.move_run(&mut look, &past, (&dag, &new), newest)
+                    .await?,
+            );
             past = look.past(request.run).await?.ok_or(AgainError::Gone)?;
             dag = new;
         }

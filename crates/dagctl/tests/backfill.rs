@@ -53,9 +53,7 @@ async fn a_user_looks_at_a_backfill_makes_exactly_that_and_sees_it_through() {
         .collect();
     assert_eq!(kinds, ["backfill"; 5]);
 
-    let again = place
-        .run(&["backfill", "create", "--plan", &token])
-        .await;
+    let again = place.run(&["backfill", "create", "--plan", &token]).await;
     assert_ne!(again.code, 0);
     assert!(
         again

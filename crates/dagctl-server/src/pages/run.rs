@@ -359,6 +359,13 @@ async fn retry(
     Path((dag_id, run_id)): Path<(String, String)>,
     _: Form,
 ) -> Answer<Redirect> {
-    crate::api::go_again(&app, &operator, (&dag_id, &run_id), What::Retry, crate::api::How::default()).await?;
+    crate::api::go_again(
+        &app,
+        &operator,
+        (&dag_id, &run_id),
+        What::Retry,
+        crate::api::How::default(),
+    )
+    .await?;
     Ok(Redirect::to(&links::run(&dag_id, &run_id)))
 }

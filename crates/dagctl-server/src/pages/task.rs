@@ -234,7 +234,14 @@ async fn clear(
             ..Reach::default()
         },
     };
-    crate::api::go_again(&app, &operator, (&dag_id, &run_id), what, crate::api::How::default()).await?;
+    crate::api::go_again(
+        &app,
+        &operator,
+        (&dag_id, &run_id),
+        what,
+        crate::api::How::default(),
+    )
+    .await?;
     Ok(Redirect::to(&links::run(&dag_id, &run_id)))
 }
 
@@ -255,7 +262,14 @@ async fn mark(
         }
     };
     let what = What::Mark { task, verdict };
-    crate::api::go_again(&app, &operator, (&dag_id, &run_id), what, crate::api::How::default()).await?;
+    crate::api::go_again(
+        &app,
+        &operator,
+        (&dag_id, &run_id),
+        what,
+        crate::api::How::default(),
+    )
+    .await?;
     Ok(Redirect::to(&links::run(&dag_id, &run_id)))
 }
 

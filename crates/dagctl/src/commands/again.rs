@@ -200,7 +200,10 @@ fn say_difference(again: &Again, printer: Printer) {
     };
     let lists = [
         ("Added", &difference.added),
-        ("Removed, with what the run knows of it", &difference.removed),
+        (
+            "Removed, with what the run knows of it",
+            &difference.removed,
+        ),
         ("Changed", &difference.changed),
     ];
     for (what, tasks) in lists.iter().filter(|(_, tasks)| !tasks.is_empty()) {
