@@ -66,6 +66,7 @@ fn context() -> Context {
         variables: BTreeMap::from([("region".to_owned(), "eu".to_owned())]).into(),
         connections: BTreeMap::new().into(),
         run_dir: "/runs/1".to_owned(),
+        asset_events: BTreeMap::new(),
         try_number: 1,
     })
 }

@@ -114,6 +114,8 @@ pub struct ContextFacts {
     pub timezone: TimeZone,
     /// `params`.
     pub params: Map<String, Value>,
+    /// `triggering_asset_events`: what the run was made for, by table, oldest first.
+    pub asset_events: BTreeMap<String, Vec<Value>>,
     /// `outputs.<task>.<key>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
     /// `var.value.X`.

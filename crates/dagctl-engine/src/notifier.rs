@@ -176,6 +176,7 @@ impl Notifier {
             variables: settings.variables().clone(),
             connections: settings.connections().clone(),
             run_dir: String::new(),
+            asset_events: std::collections::BTreeMap::new(),
             try_number: notice.payload["attempt"]
                 .as_i64()
                 .and_then(|it| i16::try_from(it).ok())

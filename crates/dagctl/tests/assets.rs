@@ -20,7 +20,7 @@ async fn a_dag_runs_when_others_have_written_its_tables_and_says_why() {
         )
         .write(
             "dags/report.yaml",
-            "schedule: {assets: [raw.orders, raw.shops]}\ntasks:\n  render: {operator: empty}\n",
+            "schedule: {assets: [raw.orders, raw.shops]}\ntasks:\n  render:\n    operator: shell\n    command: [echo, \"{{ triggering_asset_events['raw.shops'][0].run_id }} wrote it\"]\n",
         );
     let standalone = place.standalone().await;
     place
@@ -52,6 +52,9 @@ async fn a_dag_runs_when_others_have_written_its_tables_and_says_why() {
     assert_eq!(run["run_type"], "asset_triggered");
     let run_id = run["run_id"].as_str().unwrap();
     assert!(run_id.starts_with("asset_triggered__2"), "{run_id}");
+
+    let log = place.ok(&["runs", "logs", "report", run_id]).await;
+    assert!(log.contains("second wrote it"), "{log}");
 
     let list = place.json(&["assets", "list"]).await;
     let names = |key: &str| -> Vec<Value> {

@@ -91,6 +91,10 @@ pub(super) fn names(facts: &ContextFacts) -> BTreeMap<&'static str, Value> {
             ),
         ),
         ("outputs", Value::from_object(Outputs::new(&facts.outputs))),
+        (
+            "triggering_asset_events",
+            Value::from(Serde(&facts.asset_events)),
+        ),
         ("macros", engine::macros()),
     ])
 }

@@ -69,6 +69,7 @@ const NAMES: &[(&str, Kind)] = &[
     ("var", Kind::Variables),
     ("conn", Kind::Connections),
     ("outputs", Kind::Outputs),
+    ("triggering_asset_events", Kind::Open),
     ("macros", Kind::Functions(MACROS)),
 ];
 

@@ -55,6 +55,7 @@ fn facts() -> ContextFacts {
         )])
         .into(),
         run_dir: "/runs/1".to_owned(),
+        asset_events: BTreeMap::new(),
         try_number: 2,
     }
 }

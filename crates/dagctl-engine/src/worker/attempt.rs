@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dagctl_core::dag::{Dag, Task};
-use dagctl_core::ids::WorkerId;
+use dagctl_core::ids::{DagRunId, WorkerId};
 use dagctl_core::operator::Operator;
 use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
 use dagctl_runner::{CleanUp, Log, LogLimits, LogLine, Stop, StopReason, Stream};
 use dagctl_store::attempts::Claim;
+use dagctl_store::runs::RunType;
+use dagctl_store::views::assets::EventsOf;
+use dagctl_store::{Store, StoreError};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio::time::sleep;
@@ -20,6 +24,8 @@ use crate::Engine;
 use crate::advance::is_transient;
 use crate::flush::OnSuccess;
 
+/// News of one run that its templates can read, the newest.
+const MOST_EVENTS: i64 = 1000;
 /// Lines on their way to the store; a task that writes faster waits.
 const LINES_AT_HAND: usize = 4096;
 
@@ -187,21 +193,22 @@ async fn gather(
 ) -> anyhow::Result<dagctl_runner::Attempt> {
     let instance = claim.key.instance;
     let (store, facts) = (engine.store(), &engine.inner.facts);
-    let reads_outputs = task.operator.may_read("outputs")
-        || task
-            .run_if
-            .as_ref()
-            .is_some_and(|it| it.contains("outputs"));
+    let reads_outputs = reads(task, "outputs");
     let ancestors = match reads_outputs {
         true => dag.ancestors(instance.task_index),
         false => vec![],
     };
+    let reads_events = reads(task, "triggering_asset_events");
     let settings = async { Ok(engine.settings().snapshot().await?) };
     let (run, settings, outputs) = tokio::try_join!(
         facts.run(store, instance.dag_run_id),
         settings,
         facts.outputs(store, instance.dag_run_id, &ancestors)
     )?;
+    let asset_events = match reads_events && run.run_type == RunType::AssetTriggered {
+        true => asset_events(store, instance.dag_run_id).await?,
+        false => BTreeMap::new(),
+    };
     // Every task upstream has an entry, so that a missing key is told apart from a missing task.
     let outputs: BTreeMap<_, _> = ancestors
         .iter()
@@ -241,6 +248,7 @@ async fn gather(
         variables: settings.variables().clone(),
         connections: settings.connections().clone(),
         run_dir: run_dir.to_string_lossy().into_owned(),
+        asset_events,
         try_number: claim.key.attempt.get(),
     };
     Ok(dagctl_runner::Attempt {
@@ -262,6 +270,31 @@ async fn gather(
         masker: settings.masker().clone(),
         clean_up: CleanUp::default(),
     })
+}
+
+/// Whether any text of a task may read a name.
+fn reads(task: &Task, name: &str) -> bool {
+    let run_if = task.run_if.as_ref();
+    task.operator.may_read(name) || run_if.is_some_and(|it| it.contains(name))
+}
+
+/// The news that a run was made for, by table, oldest first.
+async fn asset_events(
+    store: &Store,
+    run: DagRunId,
+) -> Result<BTreeMap<String, Vec<Value>>, StoreError> {
+    let mut events: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let found = store.asset_events(&EventsOf::Run(run), MOST_EVENTS).await?;
+    for it in found.into_iter().rev() {
+        events.entry(it.name).or_default().push(json!({
+            "dag_id": it.dag_id,
+            "run_id": it.run_id,
+            "task_id": it.task_id,
+            "conn_id": it.conn_id,
+            "timestamp": it.created_at,
+        }));
+    }
+    Ok(events)
 }
 
 async fn say(sender: &mpsc::Sender<LogLine>, text: String) {

@@ -90,6 +90,7 @@ impl Run {
             variables: Arc::default(),
             connections: self.connections.clone().into(),
             run_dir: run_dir.to_str().unwrap().to_owned(),
+            asset_events: BTreeMap::new(),
             try_number: 2,
         };
         Attempt {

@@ -126,6 +126,7 @@ impl Warehouse {
             variables: Arc::default(),
             connections: Arc::default(),
             run_dir: run_dir.display().to_string(),
+            asset_events: BTreeMap::new(),
             try_number: 1,
         });
         Attempt {
