@@ -162,7 +162,8 @@ impl Connection {
         }
     }
 
-    fn says(&self, flag: &str) -> bool {
+    /// Whether `extra` sets a flag.
+    pub fn says(&self, flag: &str) -> bool {
         match self.extra.get(flag) {
             Some(Value::Bool(it)) => *it,
             Some(Value::String(it)) => it.eq_ignore_ascii_case("true"),

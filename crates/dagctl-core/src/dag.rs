@@ -109,6 +109,10 @@ pub struct Task {
     pub reads: Vec<Asset>,
     /// Tables that there is news of when it succeeds: those named, or those that its operator is seen to write.
     pub writes: Vec<Asset>,
+    /// Told of an attempt that failed and will be tried again.
+    pub on_retry_callback: Vec<Callback>,
+    /// Told of an attempt that asked to be skipped.
+    pub on_skipped_callback: Vec<Callback>,
     /// Whose it is.
     pub owner: Option<String>,
     /// Text for its page.
@@ -267,6 +271,38 @@ impl Dag {
         &self.downstream[place(at)]
     }
 
+    /// Notifiers of failures that are told of a recovery too, each once.
+    pub fn recovery_callbacks(&self) -> Vec<&Callback> {
+        let of_tasks = self.tasks.iter().flat_map(|it| &it.on_failure_callback);
+        let all = self.spec.on_failure_callback.iter().chain(of_tasks);
+        let mut found: Vec<&Callback> = vec![];
+        for it in all.filter(|it| it.recovered) {
+            let destination = it.notifier.destination();
+            if !found.iter().any(|it| it.notifier.destination() == destination) {
+                found.push(it);
+            }
+        }
+        found
+    }
+
+    /// Whether a run that succeeds may be news to somebody: then a look ends it.
+    pub fn tells_success(&self) -> bool {
+        !self.spec.on_success_callback.is_empty() || !self.recovery_callbacks().is_empty()
+    }
+
+    /// Whether anything about a single task is told.
+    pub fn tells_of_tasks(&self) -> bool {
+        self.tasks.iter().any(|it| {
+            let lists = [
+                &it.on_failure_callback,
+                &it.on_success_callback,
+                &it.on_retry_callback,
+                &it.on_skipped_callback,
+            ];
+            lists.iter().any(|it| !it.is_empty())
+        })
+    }
+
     /// Every edge, parent first.
     pub fn edges(&self) -> impl Iterator<Item = (TaskIndex, TaskIndex)> + '_ {
         self.downstream
@@ -314,6 +350,8 @@ impl Task {
             on_success_callback: vec![],
             reads: vec![],
             writes: vec![],
+            on_retry_callback: vec![],
+            on_skipped_callback: vec![],
             owner: None,
             doc_md: None,
         }

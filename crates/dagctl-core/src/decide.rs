@@ -114,30 +114,24 @@ impl Look<'_> {
         let Some(task) = self.dag.task(index) else {
             return;
         };
-        let failure = match why {
-            Why::Failure(failure) => Some(failure.clone()),
-            Why::Succeeded | Why::AskedToSkip(_) | Why::Reason(_) => None,
-        };
-        // Who cancels a run knows it; nobody else needs to be woken for it.
-        let asked_for = failure
-            .as_ref()
-            .is_some_and(|it| it.kind == FailureKind::Cancelled);
-        match verdict {
-            Verdict::Failed if !asked_for && !self.goes_again_if_it_fails() => {
-                self.notify(
-                    Some(index),
-                    NoticeEvent::Failure,
-                    &task.on_failure_callback,
-                    failure,
-                );
+        let told = Some(InstanceIndex::whole(index));
+        match (verdict, why) {
+            // Who cancels a run knows it; nobody else needs to be woken for it.
+            (Verdict::Failed, Why::Failure(it))
+                if it.kind != FailureKind::Cancelled && !self.goes_again_if_it_fails() =>
+            {
+                let error = Some(it.message.as_str());
+                self.notify(told, NoticeEvent::Failure, &task.on_failure_callback, error);
             }
-            Verdict::Success => self.notify(
-                Some(index),
-                NoticeEvent::Success,
-                &task.on_success_callback,
-                None,
-            ),
-            Verdict::Failed | Verdict::UpstreamFailed | Verdict::Skipped => (),
+            (Verdict::Success, _) => {
+                self.notify(told, NoticeEvent::Success, &task.on_success_callback, None);
+            }
+            // As in Airflow: what was never started is not told.
+            (Verdict::Skipped, Why::AskedToSkip(reason)) => {
+                let callbacks = &task.on_skipped_callback;
+                self.notify(told, NoticeEvent::Skipped, callbacks, Some(reason));
+            }
+            (Verdict::Failed | Verdict::UpstreamFailed | Verdict::Skipped, _) => (),
         }
     }
 
@@ -157,19 +151,19 @@ impl Look<'_> {
 
     fn notify(
         &mut self,
-        task: Option<TaskIndex>,
+        about: Option<InstanceIndex>,
         event: NoticeEvent,
         callbacks: &[Callback],
-        failure: Option<Failure>,
+        error: Option<&str>,
     ) {
         for (place, callback) in callbacks.iter().enumerate() {
-            let failure = failure.clone();
             self.plan.notices.push(NoticeRequest {
-                task,
+                task: about.map(|it| it.task),
+                map_index: about.map_or(MapIndex::UNMAPPED, |it| it.map_index),
                 event,
                 place,
                 callback: callback.clone(),
-                failure,
+                error: error.map(str::to_owned),
             });
         }
     }

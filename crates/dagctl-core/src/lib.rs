@@ -11,6 +11,7 @@ pub mod connection;
 pub mod dag;
 pub mod decide;
 pub mod duration;
+pub mod explain;
 pub mod graph;
 pub mod ids;
 pub mod limits;

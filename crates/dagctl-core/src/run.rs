@@ -192,14 +192,16 @@ pub enum Why {
 pub struct NoticeRequest {
     /// The task it is about; `None`: the run.
     pub task: Option<TaskIndex>,
+    /// Which of its instances.
+    pub map_index: MapIndex,
     /// What happened.
     pub event: NoticeEvent,
     /// Which of the callbacks of that event, from 0; makes the notice's identity.
     pub place: usize,
     /// How it is told.
     pub callback: Callback,
-    /// What failed.
-    pub failure: Option<Failure>,
+    /// What the attempt said when it failed, or why it was skipped.
+    pub error: Option<String>,
 }
 
 /// What a notice tells.
@@ -209,14 +211,45 @@ pub enum NoticeEvent {
     Failure,
     /// A success.
     Success,
+    /// An attempt that failed and will be tried again.
+    Retry,
+    /// An attempt that asked to be skipped.
+    Skipped,
+    /// A success after failures that were told.
+    Recovered,
+    /// A run that has not ended in time.
+    Deadline,
+    /// A DAG that was paused because it keeps failing.
+    Paused,
 }
 
 impl NoticeEvent {
+    /// Every event.
+    pub const ALL: [Self; 7] = [
+        Self::Failure,
+        Self::Success,
+        Self::Retry,
+        Self::Skipped,
+        Self::Recovered,
+        Self::Deadline,
+        Self::Paused,
+    ];
+
     /// The stable name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Failure => "failure",
             Self::Success => "success",
+            Self::Retry => "retry",
+            Self::Skipped => "skipped",
+            Self::Recovered => "recovered",
+            Self::Deadline => "deadline",
+            Self::Paused => "paused",
         }
+    }
+
+    /// Reads the name of [`Self::name`].
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name() == name)
     }
 }

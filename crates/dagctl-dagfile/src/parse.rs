@@ -163,6 +163,7 @@ fn read_dag(
     check_fields(session, root.entries(), Level::Dag);
     defaults::check_default_args(session, root);
     let folders = defaults::read(session, file);
+    session.notifiers = callback::named(&folders);
     let mut layers = Layers::default();
     layers.push(root);
     for it in &folders {

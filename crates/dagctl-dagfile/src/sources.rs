@@ -125,6 +125,8 @@ pub(crate) struct Session<'a> {
     pub(crate) awaited: Vec<(Asset, Place)>,
     /// The task whose fields are being read, by its place among the DAG's tasks.
     pub(crate) task: Option<usize>,
+    /// The notifiers that have a name here, the nearest definition first.
+    pub(crate) notifiers: Vec<(String, Node)>,
 }
 
 /// What a reading depended on, so that it can be reused while none of it changes.
@@ -148,6 +150,7 @@ impl<'a> Session<'a> {
             jobs: vec![],
             awaited: vec![],
             task: None,
+            notifiers: vec![],
         }
     }
 

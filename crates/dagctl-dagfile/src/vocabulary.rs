@@ -54,6 +54,8 @@ pub(crate) const TASK: &[&str] = &[
     "on_success_callback",
     "reads",
     "writes",
+    "on_retry_callback",
+    "on_skipped_callback",
     "owner",
     "doc_md",
     "for_each",
@@ -68,8 +70,6 @@ pub(crate) const TASK_NOT_YET: &[&str] = &[
     "max_active_tis_per_dag",
     "max_active_tis_per_dagrun",
     "allow_failure",
-    "on_retry_callback",
-    "on_skipped_callback",
     "expand",
     "group",
     "teardown",
@@ -97,6 +97,49 @@ pub(crate) const CONFIG: &[&str] = &[
     "allow_empty",
     "swap",
     "keep_versions",
+];
+
+/// The types of notifiers with their fields.
+pub(crate) const NOTIFIERS: &[(&str, &[&str])] = &[
+    (
+        "slack",
+        &[
+            "type",
+            "slack_webhook_conn_id",
+            "text",
+            "channel",
+            "username",
+            "icon_emoji",
+            "after_failures",
+            "recovered",
+        ],
+    ),
+    (
+        "http",
+        &[
+            "type",
+            "conn_id",
+            "endpoint",
+            "method",
+            "headers",
+            "data",
+            "after_failures",
+            "recovered",
+        ],
+    ),
+    (
+        "email",
+        &[
+            "type",
+            "conn_id",
+            "to",
+            "from_email",
+            "subject",
+            "text",
+            "after_failures",
+            "recovered",
+        ],
+    ),
 ];
 
 /// The operators that work.
@@ -260,7 +303,7 @@ impl Level {
             Self::Dag => DAG.contains(&field),
             Self::Defaults => {
                 (DAG.contains(&field) && !matches!(field, "dag_id" | "tasks"))
-                    || field == "operator_defaults"
+                    || matches!(field, "operator_defaults" | "notifiers")
             }
             Self::Task(name) => {
                 TASK.contains(&field) || operator(name).is_some_and(|it| it.works.contains(&field))
@@ -276,7 +319,7 @@ impl Level {
     fn not_yet(self, field: &str) -> bool {
         match self {
             Self::Dag => DAG_NOT_YET.contains(&field),
-            Self::Defaults => DAG_NOT_YET.contains(&field) || field == "notifiers",
+            Self::Defaults => DAG_NOT_YET.contains(&field),
             Self::Task(name) => {
                 TASK_NOT_YET.contains(&field)
                     || operator(name).is_some_and(|it| it.not_yet.contains(&field))
@@ -294,7 +337,7 @@ impl Level {
         let operators = || OPERATORS.iter().flat_map(|it| it.works.iter());
         let all: Vec<&'static str> = match self {
             Self::Dag | Self::Defaults => {
-                let more = ["operator_defaults"];
+                let more = ["operator_defaults", "notifiers"];
                 DAG.iter()
                     .chain(DAG_NOT_YET)
                     .chain(&more)
@@ -483,6 +526,9 @@ mod tests {
         }
         for operator in OPERATORS_NOT_YET {
             assert!(page.contains(&format!("`{operator}`")), "{operator}");
+        }
+        for field in NOTIFIERS.iter().flat_map(|(_, fields)| fields.iter()) {
+            assert!(page.contains(&format!("`{field}`")), "{field}");
         }
         for operator in OPERATORS {
             assert!(page.contains(&format!("\n### `{}`\n", operator.name)));

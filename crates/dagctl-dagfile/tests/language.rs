@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dagctl_core::callback::{Callback, SlackNotifier};
+use dagctl_core::callback::{Callback, EmailNotifier, HttpNotifier, Notifier, SlackNotifier};
 use dagctl_core::dag::{Catchup, Dag, TriggerRule};
 use dagctl_core::limits::{Deadline, DeadlineReference, RunLimits};
 use dagctl_core::operator::{Fetch, Operator, ShellCommand, Swap};
@@ -100,17 +100,17 @@ tasks:
     );
     assert_eq!(
         spec.on_failure_callback,
-        [Callback::Slack(SlackNotifier::default())]
+        [Callback::slack()]
     );
     assert_eq!(
         spec.on_success_callback,
-        [Callback::Slack(SlackNotifier {
+        [Callback::new("slack", Notifier::Slack(SlackNotifier {
             slack_webhook_conn_id: Some("hook".to_owned()),
             text: Some("done {{ run_id }}".to_owned()),
             channel: Some("#data".to_owned()),
             username: "Data GOD".to_owned(),
             icon_emoji: ":tada:".to_owned(),
-        })]
+        }))]
     );
 }
 
@@ -429,5 +429,78 @@ fn a_diagnostic_is_json_as_well() {
             "hint": "did you mean `empty`?",
             "notes": [],
         }])
+    );
+}
+
+#[test]
+fn a_notifier_of_the_nearest_folder_is_named_refined_and_sharpened_where_it_is_used() {
+    let dag = dag(&[
+        (
+            "etl/orders.yaml",
+            "
+on_failure_callback: [oncall, slack, {type: oncall, endpoint: /now, after_failures: 3}]
+tasks:
+  a:
+    operator: empty
+    on_retry_callback: slack
+    on_skipped_callback: [{type: email, to: [kim@example.com, lee@example.com], subject: '{{ error.summary }}'}]
+",
+        ),
+        (
+            "etl/_defaults.yaml",
+            "notifiers: {slack: {type: slack, channel: '#etl', recovered: true}}\n",
+        ),
+        (
+            "_defaults.yaml",
+            "
+notifiers:
+  slack: {type: slack, channel: '#all', username: far}
+  oncall:
+    type: http
+    conn_id: pager
+    data: {dag: '{{ dag.dag_id }}', error: '{{ error.summary }}'}
+",
+        ),
+    ]);
+    let pager = HttpNotifier {
+        conn_id: Some("pager".to_owned()),
+        data: Some(json!({"dag": "{{ dag.dag_id }}", "error": "{{ error.summary }}"})),
+        ..HttpNotifier::default()
+    };
+    let slack = Callback {
+        recovered: true,
+        ..Callback::new(
+            "slack",
+            Notifier::Slack(SlackNotifier {
+                channel: Some("#etl".to_owned()),
+                ..SlackNotifier::default()
+            }),
+        )
+    };
+    let now = HttpNotifier {
+        endpoint: "/now".to_owned(),
+        ..pager.clone()
+    };
+    assert_eq!(
+        dag.spec.on_failure_callback,
+        [
+            Callback::new("oncall", Notifier::Http(pager)),
+            slack.clone(),
+            Callback {
+                after_failures: 3,
+                ..Callback::new("oncall", Notifier::Http(now))
+            },
+        ]
+    );
+    let task = &dag.tasks()[0];
+    assert_eq!(task.on_retry_callback, [slack]);
+    let mail = EmailNotifier {
+        to: vec!["kim@example.com".to_owned(), "lee@example.com".to_owned()],
+        subject: Some("{{ error.summary }}".to_owned()),
+        ..EmailNotifier::default()
+    };
+    assert_eq!(
+        task.on_skipped_callback,
+        [Callback::new("email", Notifier::Email(mail))]
     );
 }

@@ -8,11 +8,12 @@ use dagctl_core::asset::Asset;
 use dagctl_core::dag::Dag;
 use dagctl_core::decide::decide;
 use dagctl_core::ids::{DagKey, DagRunId, InstanceIndex, MapIndex, TaskIndex, WorkerId};
-use dagctl_core::run::{Action, Plan, Standing, Why};
+use dagctl_core::run::{Action, NoticeEvent, Plan, Standing, Why};
 use dagctl_core::state::RunState;
 use dagctl_store::StoreError;
 use dagctl_store::database::Topic;
-use dagctl_store::plans::{Applied, Ended, LockedRun, Look, NewNotice, Orders};
+use dagctl_store::notices::NewNotice;
+use dagctl_store::plans::{Applied, Ended, LockedRun, Look, Orders};
 use dagctl_store::runs::StartedRuns;
 
 use crate::Engine;
@@ -118,13 +119,18 @@ impl Engine {
         }
         let plan = decide(&dag, &locked.facts, &mut rand::random::<f64>);
         let notices = self.notices(look, &dag, &locked, &plan, &ended).await?;
+        let gathering = self.inner.config.gathering;
+        look.add_notices(run, &notices, gathering).await?;
+        let releases = plan.ends.is_some() && dag.tells_of_tasks();
+        if releases {
+            look.release_notices(run).await?;
+        }
         let orders = Orders {
             moves: &plan.moves,
             ends: plan.ends,
             goes_again_after: plan.goes_again_after,
             ended: &ended,
             worker,
-            notices: &notices,
         };
         let Applied { queued, ended } = look.apply(&locked, &orders).await?;
         let written = written(&dag, &plan);
@@ -133,7 +139,7 @@ impl Engine {
             led.assets = true;
         }
         led.queued |= queued > 0;
-        led.notices |= !notices.is_empty();
+        led.notices |= releases || !notices.is_empty();
         led.timers |= plan
             .moves
             .iter()
@@ -163,6 +169,7 @@ impl Engine {
         let earlier = look.failed_tasks(locked.dag_run_id).await?;
         let (run_id, commit) = look.run_name(locked.dag_run_id).await?.unwrap_or_default();
         let base_url = self.inner.config.base_url.as_deref();
+        let (dag_key, run) = (locked.dag_key, locked.dag_run_id);
         let facts = RunFacts {
             dag,
             dag_run_id: locked.dag_run_id,
@@ -175,11 +182,33 @@ impl Engine {
             tasks: &locked.facts.tasks,
             earlier: &earlier,
         };
-        Ok(plan
-            .notices
-            .iter()
-            .map(|it| notice_payload::new_notice(&facts, it))
-            .collect())
+        let mut told = None;
+        let mut notices = vec![];
+        for request in &plan.notices {
+            let callback = &request.callback;
+            let mut notice = notice_payload::new_notice(&facts, request);
+            if request.event == NoticeEvent::Recovered {
+                if told.is_none() {
+                    told = Some(look.told_of_failure(dag_key, run).await?);
+                }
+                let of_failure = told.iter().flatten().find(|(to, _)| *to == notice.destination);
+                let Some((_, failure)) = of_failure else {
+                    continue;
+                };
+                // Once for each failure that was told, whichever run is the first to succeed.
+                notice.identity = format!("recovered/{failure}");
+            } else if request.event == NoticeEvent::Failure && callback.after_failures > 1 {
+                let task = request.task.and_then(|it| dag.task(it));
+                let task_id = task.map(|it| it.task_id.as_str());
+                let most = callback.after_failures - 1;
+                let before = look.failures_before(dag_key, run, task_id, most).await?;
+                if !callback.is_told(request.event, before.saturating_add(1)) {
+                    continue;
+                }
+            }
+            notices.push(notice);
+        }
+        Ok(notices)
     }
 
     /// Hints for whoever can go on after a commit.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dagctl_core::connection::Connection;
 use dagctl_core::ids::DEFAULT_QUEUE;
+use dagctl_store::notices::Gathering;
 
 /// How a process of dagctl is set up.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct EngineConfig {
     pub base_url: Option<String>,
     /// What comes before a `slack_url` that is only the last part of a webhook.
     pub slack_base_url: String,
+    /// How long messages about tasks wait for more of their run.
+    pub gathering: Gathering,
     /// What this worker process is called.
     pub worker_name: String,
     /// Attempts under way at the same time.
@@ -58,6 +61,10 @@ impl EngineConfig {
             default_connections: BTreeMap::new(),
             base_url: None,
             slack_base_url: "https://hooks.slack.com/services/".to_owned(),
+            gathering: Gathering {
+                first: Duration::from_secs(5),
+                later: Duration::from_secs(600),
+            },
             worker_name: "worker".to_owned(),
             slots: 32,
             queues: vec![DEFAULT_QUEUE.to_owned()],

@@ -4,14 +4,15 @@ use dagctl_core::again::{Wish, changes};
 use dagctl_core::dag::Dag;
 use dagctl_core::ids::{DagKey, DagRunId};
 use dagctl_core::limits::{Beginning, DeadlineReference};
-use dagctl_core::notice::{self, RemarkNotice};
+use dagctl_core::run::NoticeEvent;
 use dagctl_store::database::Topic;
 use dagctl_store::limits::Due;
-use dagctl_store::plans::{LockedRun, Look, NewNotice};
+use dagctl_store::notices::NewNotice;
+use dagctl_store::plans::{LockedRun, Look};
 use jiff::Timestamp;
 
 use crate::Engine;
-use crate::notice_payload::{self, Remark};
+use crate::notice_payload;
 
 impl Engine {
     /// Does what the clock calls for in a run. Safe at any time: what was taken once is not called for again.
@@ -78,12 +79,8 @@ impl Engine {
                 it @ DeadlineReference::TimeOfDay(_) => it.describe(),
             }
         );
-        let remark = Remark {
-            event: "deadline",
-            title: "missed its deadline",
-            sentence,
-        };
-        self.remarks(dag, (run, run_id), 0, &remark, &deadline.callback)
+        let remark = (NoticeEvent::Deadline, &*sentence);
+        self.remarks(dag, (run, run_id), 0, remark, &deadline.callback)
     }
 
     /// Pauses the DAG of a run that has just failed, if the ones before failed as well. `true`: it does, and somebody is
@@ -106,17 +103,14 @@ impl Engine {
         }
         tracing::warn!(dag.id = %dag.spec.dag_id, "`{}` {sentence}", dag.spec.dag_id);
         let (run_id, _) = look.run_name(run.dag_run_id).await?.unwrap_or_default();
-        let remark = Remark {
-            event: "paused",
-            title: "was paused",
-            sentence: format!(
-                "Its schedule is {sentence}. Resume it with: dagctl dags unpause {}",
-                dag.spec.dag_id
-            ),
-        };
+        let sentence = format!(
+            "Its schedule is {sentence}. Resume it with: dagctl dags unpause {}",
+            dag.spec.dag_id
+        );
+        let remark = (NoticeEvent::Paused, &*sentence);
         let which = (run.dag_run_id, run_id.as_str());
         let callbacks = &dag.spec.on_failure_callback;
-        let notices = self.remarks(dag, which, run.epoch, &remark, callbacks);
+        let notices = self.remarks(dag, which, run.epoch, remark, callbacks);
         look.tell(run.dag_run_id, &notices).await?;
         Ok(!notices.is_empty())
     }
@@ -126,30 +120,16 @@ impl Engine {
         dag: &Dag,
         (run, run_id): (DagRunId, &str),
         epoch: i16,
-        remark: &Remark,
+        remark: (NoticeEvent, &str),
         callbacks: &[dagctl_core::callback::Callback],
     ) -> Vec<NewNotice> {
-        let dag_id = dag.spec.dag_id.to_string();
         let base_url = self.inner.config.base_url.as_deref();
-        let text = notice::remark_text(&RemarkNotice {
-            title: remark.title,
-            sentence: &remark.sentence,
-            run_id,
-            owner: dag
-                .tasks()
-                .iter()
-                .find_map(|it| it.owner.as_deref())
-                .unwrap_or_default(),
-            run_url: base_url
-                .map(|it| notice_payload::run_url(it, &dag_id, run_id))
-                .as_deref(),
-            dag_id: &dag_id,
-        });
         callbacks
             .iter()
             .enumerate()
             .map(|(place, callback)| {
-                notice_payload::remark(dag, (run, run_id), (epoch, place), remark, &text, callback)
+                let number = (epoch, place);
+                notice_payload::remark(dag, (run, run_id), number, remark, base_url, callback)
             })
             .collect()
     }

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use dagctl_core::callback::{Callback, SlackNotifier};
-use dagctl_core::dag::Dag;
-use dagctl_core::ids::{DagRunId, InstanceIndex, TaskIndex};
-use dagctl_core::notice::{self, FailureNotice, RunEnding, RunNotice, SuccessNotice};
+use dagctl_core::callback::Callback;
+use dagctl_core::dag::{Dag, Task};
+use dagctl_core::ids::{DagRunId, InstanceIndex, MapIndex, TaskIndex};
+use dagctl_core::notice::{Notice, TaskNews};
 use dagctl_core::run::{Action, NoticeEvent, NoticeRequest, Plan, TaskFacts, Why};
-use dagctl_store::plans::{Ended, NewNotice};
+use dagctl_store::notices::{DueNotice, NewNotice};
+use dagctl_store::plans::Ended;
 use serde_json::{Value, json};
+
+mod notifier;
+
+pub(crate) use notifier::read as notifier;
 
 /// Everything that messages of one look draw on.
 pub(crate) struct RunFacts<'a> {
@@ -27,188 +32,165 @@ pub(crate) struct RunFacts<'a> {
     pub(crate) earlier: &'a [(TaskIndex, String)],
 }
 
-/// Something about a run that is not its end: that it is late, or that its DAG was paused.
-pub(crate) struct Remark {
-    /// A stable word.
-    pub(crate) event: &'static str,
-    /// What happened, after the DAG's name.
-    pub(crate) title: &'static str,
-    /// What happened, in a sentence.
-    pub(crate) sentence: String,
-}
-
-/// The outbox row of a remark about a run.
+/// The outbox row of a remark about a run: that it is late, or that its DAG was paused.
 pub(crate) fn remark(
     dag: &Dag,
     (run, run_id): (DagRunId, &str),
     (epoch, place): (i16, usize),
-    remark: &Remark,
-    text: &str,
+    (event, sentence): (NoticeEvent, &str),
+    base_url: Option<&str>,
     callback: &Callback,
 ) -> NewNotice {
-    let Callback::Slack(notifier) = callback;
+    let event = event.name();
     NewNotice {
-        identity: format!("{run}/-1/{epoch}/{}/{place}", remark.event),
+        identity: format!("{run}/-1/{epoch}/{event}/{place}"),
+        thread: None,
+        destination: callback.notifier.destination(),
+        news: Value::Null,
         payload: json!({
-            "type": "slack",
+            "type": callback.notifier.kind(),
+            "name": callback.name,
+            "notifier": notifier::write(&callback.notifier),
             "dag_id": dag.spec.dag_id.as_str(),
             "run_id": run_id,
             "task_index": null,
-            "attempt": 0,
-            "event": remark.event,
-            "subject": dag.spec.dag_id.as_str(),
-            "text": text,
-            "error": remark.sentence,
-            "notifier": notifier_value(notifier),
+            "event": event,
+            "owner": dag.tasks().iter().find_map(|it| it.owner.clone()),
+            "run_url": base_url.map(|it| run_url(it, dag.spec.dag_id.as_str(), run_id)),
+            "remark": sentence,
         }),
     }
 }
 
 /// Where a run is shown.
-pub(crate) fn run_url(base_url: &str, dag_id: &str, run_id: &str) -> String {
+fn run_url(base_url: &str, dag_id: &str, run_id: &str) -> String {
     format!("{base_url}/dags/{dag_id}/runs/{}", encoded(run_id))
 }
 
-/// The outbox row that a request becomes.
+/// The outbox row that a request becomes, or joins.
 pub(crate) fn new_notice(facts: &RunFacts<'_>, request: &NoticeRequest) -> NewNotice {
-    let Callback::Slack(notifier) = &request.callback;
-    let (subject, text, error) = match request.task {
-        Some(task) => task_text(facts, request, task),
-        None => run_text(facts, request.event),
-    };
+    let notifier = notifier::write(&request.callback.notifier);
+    let event = request.event.name();
     // A run that went on after it had ended tells anew; a task's attempts tell for themselves.
-    let number = request.task.map_or(facts.epoch, |it| attempt_of(facts, it));
-    let attempt = request.task.map_or(0, |it| attempt_of(facts, it));
-    let task = request.task.map_or(-1, |it| it.get());
+    let at = request.task.map(|task| InstanceIndex {
+        task,
+        map_index: request.map_index,
+    });
+    let number = at.map_or(facts.epoch, |it| attempt_of(facts, it));
+    let task = match (request.task, request.map_index) {
+        (None, _) => "-1".to_owned(),
+        (Some(task), MapIndex::UNMAPPED) => task.get().to_string(),
+        (Some(task), mapped) => format!("{task}.{mapped}"),
+    };
     let run = facts.dag_run_id;
+    let failed = match (request.task, request.event) {
+        (None, NoticeEvent::Failure) => failed_tasks(facts),
+        (None | Some(_), _) => vec![],
+    };
+    let about = at.and_then(|it| Some((it, facts.dag.task(it.task)?)));
     NewNotice {
-        identity: format!(
-            "{run}/{task}/{number}/{}/{}",
-            request.event.name(),
-            request.place
-        ),
+        identity: format!("{run}/{task}/{number}/{event}/{}", request.place),
+        thread: request.task.map(|_| format!("{event} {notifier}")),
+        destination: request.callback.notifier.destination(),
+        news: about.map_or(Value::Null, |(index, task)| {
+            news_value(&news(facts, request, index, task))
+        }),
         payload: json!({
-            "type": "slack",
+            "type": request.callback.notifier.kind(),
+            "name": request.callback.name,
+            "notifier": notifier,
             "dag_id": facts.dag.spec.dag_id.as_str(),
             "run_id": facts.run_id,
             "task_index": request.task.map(TaskIndex::get),
-            "attempt": attempt,
-            "event": request.event.name(),
-            "subject": subject,
-            "text": text,
-            "error": error,
-            "notifier": notifier_value(notifier),
+            "attempt": at.map(|it| attempt_of(facts, it)),
+            "event": event,
+            "owner": facts.dag.tasks().iter().find_map(|it| it.owner.clone()),
+            "commit": facts.commit,
+            "run_url": url_of(facts),
+            "tasks": failed.iter().map(news_value).collect::<Vec<_>>(),
         }),
     }
 }
 
-/// Reads back the notifier of a payload.
-pub(crate) fn notifier(payload: &Value) -> SlackNotifier {
-    let text = |key: &str| payload["notifier"][key].as_str().map(str::to_owned);
-    let default = SlackNotifier::default();
-    SlackNotifier {
-        slack_webhook_conn_id: text("slack_webhook_conn_id"),
-        text: text("text"),
-        channel: text("channel"),
-        username: text("username").unwrap_or(default.username),
-        icon_emoji: text("icon_emoji").unwrap_or(default.icon_emoji),
+/// The facts of a message that is to be sent.
+pub(crate) fn notice(due: &DueNotice) -> Notice {
+    let payload = &due.payload;
+    let is_run = payload["task_index"].is_null();
+    let tasks = match is_run {
+        true => payload["tasks"].as_array().map_or(&[][..], Vec::as_slice),
+        false => &due.news,
+    };
+    Notice {
+        event: payload["event"]
+            .as_str()
+            .and_then(NoticeEvent::from_name)
+            .unwrap_or(NoticeEvent::Failure),
+        dag_id: text(payload, "dag_id").unwrap_or_default(),
+        run_id: text(payload, "run_id").unwrap_or_default(),
+        owner: text(payload, "owner").unwrap_or_default(),
+        commit: text(payload, "commit"),
+        run_url: text(payload, "run_url"),
+        is_run,
+        tasks: tasks.iter().map(read_news).collect(),
+        remark: text(payload, "remark"),
     }
 }
 
-fn notifier_value(it: &SlackNotifier) -> Value {
+fn text(value: &Value, key: &str) -> Option<String> {
+    value[key].as_str().map(str::to_owned)
+}
+
+fn news_value(it: &TaskNews) -> Value {
     json!({
-        "slack_webhook_conn_id": it.slack_webhook_conn_id,
-        "text": it.text,
-        "channel": it.channel,
-        "username": it.username,
-        "icon_emoji": it.icon_emoji,
+        "task_id": it.task_id,
+        "attempt": it.attempt,
+        "max_attempts": it.max_attempts,
+        "error": it.error,
+        "owner": it.owner,
+        "log_url": it.log_url,
     })
 }
 
-fn task_text(
-    facts: &RunFacts<'_>,
-    request: &NoticeRequest,
-    index: TaskIndex,
-) -> (String, String, String) {
-    let Some(task) = facts.dag.task(index) else {
-        return Default::default();
-    };
-    let dag_id = facts.dag.spec.dag_id.to_string();
-    let task_id = task.task_id.to_string();
-    let attempt = attempt_of(facts, index);
-    let owner = task.owner.clone().unwrap_or_default();
-    let log_url = facts.base_url.map(|it| {
-        format!(
-            "{it}/dags/{dag_id}/runs/{}/tasks/{task_id}",
-            encoded(&facts.run_id)
-        )
-    });
-    let error = request
-        .failure
-        .as_ref()
-        .map(|it| it.message.clone())
-        .unwrap_or_default();
-    let (run_id, commit) = (facts.run_id.clone(), facts.commit.clone());
-    let subject = format!("{dag_id}.{task_id}");
-    let text = match request.event {
-        NoticeEvent::Failure => notice::failure_text(&FailureNotice {
-            dag_id,
-            task_id,
-            run_id,
-            attempt,
-            max_attempts: i16::try_from(task.retry.retries)
-                .unwrap_or(i16::MAX)
-                .saturating_add(1),
-            error: error.clone(),
-            owner,
-            commit,
-            log_url,
-        }),
-        NoticeEvent::Success => notice::success_text(&SuccessNotice {
-            dag_id,
-            task_id,
-            run_id,
-            attempt,
-            owner,
-            commit,
-            log_url,
-        }),
-    };
-    (subject, text, error)
+fn read_news(value: &Value) -> TaskNews {
+    let number = |key: &str| value[key].as_i64().and_then(|it| i16::try_from(it).ok());
+    TaskNews {
+        task_id: text(value, "task_id").unwrap_or_default(),
+        attempt: number("attempt").unwrap_or(0),
+        max_attempts: number("max_attempts").unwrap_or(0),
+        error: text(value, "error").unwrap_or_default(),
+        owner: text(value, "owner").unwrap_or_default(),
+        log_url: text(value, "log_url"),
+    }
 }
 
-fn run_text(facts: &RunFacts<'_>, event: NoticeEvent) -> (String, String, String) {
-    let dag_id = facts.dag.spec.dag_id.to_string();
-    let failed = failed_tasks(facts);
-    let error = failed
-        .first()
-        .map(|(_, error)| error.clone())
-        .unwrap_or_default();
-    let ending = match event {
-        NoticeEvent::Failure => RunEnding::Failed {
-            failed_tasks: failed.into_iter().map(|(task, _)| task).collect(),
-            error: error.clone(),
+fn url_of(facts: &RunFacts<'_>) -> Option<String> {
+    let dag_id = facts.dag.spec.dag_id.as_str();
+    facts.base_url.map(|it| run_url(it, dag_id, &facts.run_id))
+}
+
+fn news(
+    facts: &RunFacts<'_>,
+    request: &NoticeRequest,
+    at: InstanceIndex,
+    task: &Task,
+) -> TaskNews {
+    TaskNews {
+        task_id: match at.map_index {
+            MapIndex::UNMAPPED => task.task_id.to_string(),
+            mapped => format!("{}[{mapped}]", task.task_id),
         },
-        NoticeEvent::Success => RunEnding::Success,
-    };
-    let text = notice::run_text(&RunNotice {
-        dag_id: dag_id.clone(),
-        run_id: facts.run_id.clone(),
-        ending,
-        owner: facts
-            .dag
-            .tasks()
-            .iter()
-            .find_map(|it| it.owner.clone())
-            .unwrap_or_default(),
-        commit: facts.commit.clone(),
-        run_url: facts.base_url.map(|it| run_url(it, &dag_id, &facts.run_id)),
-    });
-    (dag_id, text, error)
+        attempt: attempt_of(facts, at),
+        max_attempts: i16::try_from(task.retry.retries)
+            .unwrap_or(i16::MAX)
+            .saturating_add(1),
+        error: request.error.clone().unwrap_or_default(),
+        owner: task.owner.clone().unwrap_or_default(),
+        log_url: url_of(facts).map(|it| format!("{it}/tasks/{}", task.task_id)),
+    }
 }
 
 /// The tasks that failed, before this look and in it, with what they said.
-fn failed_tasks(facts: &RunFacts<'_>) -> Vec<(String, String)> {
+fn failed_tasks(facts: &RunFacts<'_>) -> Vec<TaskNews> {
     let now = facts.plan.moves.iter().filter_map(|it| match &it.action {
         Action::Settle {
             why: Why::Failure(failure),
@@ -219,21 +201,22 @@ fn failed_tasks(facts: &RunFacts<'_>) -> Vec<(String, String)> {
     let all: BTreeMap<TaskIndex, String> = facts.earlier.iter().cloned().chain(now).collect();
     all.into_iter()
         .filter_map(|(index, error)| {
-            facts
-                .dag
-                .task(index)
-                .map(|it| (it.task_id.to_string(), error))
+            Some(TaskNews {
+                task_id: facts.dag.task(index)?.task_id.to_string(),
+                error,
+                ..TaskNews::default()
+            })
         })
         .collect()
 }
 
 /// The attempt that a message is about: the one that ended, or the last one where none did.
-fn attempt_of(facts: &RunFacts<'_>, task: TaskIndex) -> i16 {
+fn attempt_of(facts: &RunFacts<'_>, at: InstanceIndex) -> i16 {
     let last = || {
-        let place = usize::try_from(task.get()).ok()?;
+        let place = usize::try_from(at.task.get()).ok()?;
         Some(facts.tasks.get(place)?.attempt)
     };
-    match facts.ended.get(&InstanceIndex::whole(task)) {
+    match facts.ended.get(&at) {
         Some(it) => it.row.key.attempt.get(),
         None => last().unwrap_or(0),
     }

@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dagctl_core::notice;
-use dagctl_core::template::{Context, ContextFacts};
-use dagctl_runner::slack::{self, SlackResult};
+use dagctl_core::callback::{Notifier as Told, SlackNotifier};
+use dagctl_core::connection::Connection;
+use dagctl_core::notice::{self, Markup, Notice};
+use dagctl_core::template::{self, Context, ContextFacts, Quoting};
+use dagctl_runner::email::{self, Letter};
+use dagctl_runner::{Delivery, http, slack};
 use dagctl_store::notices::{Doubt, DueNotice, SendResult};
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use crate::Engine;
 use crate::notice_payload;
 use crate::reconcile::Service;
+use crate::settings::Snapshot;
 
 /// How long a send may take before somebody else may try.
 const LEASE: Duration = Duration::from_secs(60);
@@ -40,24 +43,32 @@ impl Notifier {
     }
 
     async fn send(&self, notice: &DueNotice) -> SendResult {
-        let (url, payload) = match self.prepare(notice).await {
+        let settings = match self.engine.settings().snapshot().await {
             Ok(it) => it,
             Err(error) => return later(notice, format!("{error:#}"), Doubt::None, None),
         };
-        match slack::post(&self.client, &url, &payload).await {
-            SlackResult::Sent => SendResult::Sent,
-            SlackResult::RetryAfter(delay) => later(
+        let delivery = self.deliver(notice, &settings).await;
+        // What the other side says may hold what it was told.
+        let masked = |error: String| settings.masker().mask(&error).into_owned();
+        match delivery {
+            Ok(Delivery::Sent) => SendResult::Sent,
+            Ok(Delivery::RetryAfter(delay)) => later(
                 notice,
-                format!("Slack asked us to wait {}s", delay.as_secs()),
+                format!("the other side asked us to wait {}s", delay.as_secs()),
                 Doubt::None,
                 Some(delay),
             ),
-            SlackResult::Retry(error) => later(notice, error, Doubt::None, None),
-            SlackResult::Doubtful(error) if notice.doubtful + 1 >= MOST_DOUBTFUL => {
-                SendResult::Unknown { error }
+            Ok(Delivery::Retry(error)) => later(notice, masked(error), Doubt::None, None),
+            Ok(Delivery::Doubtful(error)) if notice.doubtful + 1 >= MOST_DOUBTFUL => {
+                SendResult::Unknown {
+                    error: masked(error),
+                }
             }
-            SlackResult::Doubtful(error) => later(notice, error, Doubt::Some, None),
-            SlackResult::Refused(error) => SendResult::GivenUp { error },
+            Ok(Delivery::Doubtful(error)) => later(notice, masked(error), Doubt::Some, None),
+            Ok(Delivery::Refused(error)) => SendResult::GivenUp {
+                error: masked(error),
+            },
+            Err(error) => later(notice, masked(format!("{error:#}")), Doubt::None, None),
         }
     }
 
@@ -88,48 +99,82 @@ impl Notifier {
         Ok(())
     }
 
-    async fn prepare(&self, notice: &DueNotice) -> anyhow::Result<(url::Url, Value)> {
-        let settings = self.engine.settings().snapshot().await?;
-        let notifier = notice_payload::notifier(&notice.payload);
+    async fn deliver(&self, due: &DueNotice, settings: &Snapshot) -> anyhow::Result<Delivery> {
+        let notice = notice_payload::notice(due);
+        // Messages that were written before they were facts bear their text.
+        let text = |markup| match due.payload["text"].as_str() {
+            Some(text) => text.to_owned(),
+            None => notice.text(markup),
+        };
+        match notice_payload::notifier(&due.payload) {
+            Told::Slack(it) => {
+                let url = self.webhook(&it, settings)?;
+                let text = match &it.text {
+                    Some(template) => {
+                        let context = self.context(due, settings).await?;
+                        custom(&notice, template, &context, Markup::Slack)
+                    }
+                    None => text(Markup::Slack),
+                };
+                let payload = notice::payload(&it, &text);
+                Ok(slack::post(&self.client, &url, &payload).await)
+            }
+            Told::Http(mut it) => {
+                let context = self.context(due, settings).await?;
+                let context = context.with_error(notice.error_value());
+                let data = match it.data.take() {
+                    Some(data) => template::render_value(&data, &context)
+                        .map_err(|err| anyhow::anyhow!("cannot render `data`: {err}"))?,
+                    None => notice.as_value(),
+                };
+                let connections = settings.connections();
+                let key = format!("dagctl-notice-{}", due.notice_id);
+                Ok(http::tell(&self.client, &it, data, &context, connections, &key).await)
+            }
+            Told::Email(it) => {
+                let connection = connection(settings, &it.conn_id)?;
+                let context = self.context(due, settings).await?;
+                let words = |template: &Option<String>, default: String| match template {
+                    Some(template) => custom(&notice, template, &context, Markup::Plain),
+                    None => default,
+                };
+                let known = context.clone().with_error(notice.error_value());
+                let to = it.to.iter().map(|it| {
+                    template::render(it, &known, Quoting::Plain)
+                        .map_err(|err| anyhow::anyhow!("cannot render `to`: {err}"))
+                });
+                let letter = Letter {
+                    from: it.from_email.clone(),
+                    to: to.collect::<anyhow::Result<_>>()?,
+                    subject: words(&it.subject, notice.subject()),
+                    text: words(&it.text, text(Markup::Plain)),
+                    message_id: format!("<notice-{}@dagctl>", due.notice_id),
+                };
+                Ok(email::send(connection, &letter).await)
+            }
+        }
+    }
+
+    fn webhook(&self, notifier: &SlackNotifier, settings: &Snapshot) -> anyhow::Result<url::Url> {
         let webhook = match &notifier.slack_webhook_conn_id {
-            Some(conn_id) => settings
-                .connections()
-                .get(conn_id)
-                .with_context(|| format!("connection `{conn_id}` is not defined: run `dagctl connections add {conn_id}`"))?
+            Some(conn_id) => connection(settings, conn_id)?
                 .password
                 .as_ref()
                 .map(|it| it.expose().to_owned())
-                .with_context(|| format!("connection `{conn_id}` has no password, where the webhook belongs"))?,
-            None => settings
-                .variables()
-                .get("slack_url")
-                .cloned()
-                .context("Variable `slack_url` is not set: run `dagctl variables set slack_url URL`")?,
+                .with_context(|| {
+                    format!("connection `{conn_id}` has no password, where the webhook belongs")
+                })?,
+            None => settings.variables().get("slack_url").cloned().context(
+                "Variable `slack_url` is not set: run `dagctl variables set slack_url URL`",
+            )?,
         };
-        let url = slack::webhook_url(&self.engine.config().slack_base_url, &webhook)?;
-        let text = match &notifier.text {
-            Some(template) => self.custom_text(template, notice).await?,
-            None => notice.payload["text"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
-        };
-        Ok((url, notice::payload(&notifier, &text)))
+        Ok(slack::webhook_url(
+            &self.engine.config().slack_base_url,
+            &webhook,
+        )?)
     }
 
-    /// A notifier's own text. What it cannot say is said by the default one: a message in other words beats none.
-    async fn custom_text(&self, template: &str, notice: &DueNotice) -> anyhow::Result<String> {
-        let error = notice.payload["error"].as_str().unwrap_or_default();
-        let context = self.context(notice).await?;
-        Ok(
-            notice::custom_text(template, &context, error).unwrap_or_else(|problem| {
-                let text = notice.payload["text"].as_str().unwrap_or_default();
-                format!("{text}\n(the notifier's own text could not be made: {problem})")
-            }),
-        )
-    }
-
-    async fn context(&self, notice: &DueNotice) -> anyhow::Result<Context> {
+    async fn context(&self, notice: &DueNotice, settings: &Snapshot) -> anyhow::Result<Context> {
         let store = self.engine.store();
         let dag_id = notice.payload["dag_id"].as_str().unwrap_or_default();
         let run_id = notice.payload["run_id"].as_str().unwrap_or_default();
@@ -153,7 +198,6 @@ impl Notifier {
             .as_i64()
             .and_then(|it| i32::try_from(it).ok())
             .and_then(|it| dag.task(dagctl_core::ids::TaskIndex(it)));
-        let settings = self.engine.settings().snapshot().await?;
         Ok(Context::new(ContextFacts {
             dag_id: dag_id.to_owned(),
             dag_owner: dag
@@ -221,6 +265,21 @@ impl Service for Notifier {
         }
         Ok(Some(Duration::ZERO))
     }
+}
+
+/// A notifier's own words. What they cannot say is said by the default ones: a message in other words beats none.
+fn custom(notice: &Notice, template: &str, context: &Context, markup: Markup) -> String {
+    let own = notice.custom_text(template, context, markup);
+    own.unwrap_or_else(|problem| {
+        let text = notice.text(markup);
+        format!("{text}\n(the notifier's own text could not be made: {problem})")
+    })
+}
+
+fn connection<'s>(settings: &'s Snapshot, conn_id: &str) -> anyhow::Result<&'s Connection> {
+    settings.connections().get(conn_id).with_context(|| {
+        format!("connection `{conn_id}` is not defined: run `dagctl connections add {conn_id}`")
+    })
 }
 
 fn later(notice: &DueNotice, error: String, doubt: Doubt, asked: Option<Duration>) -> SendResult {

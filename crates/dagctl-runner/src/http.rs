@@ -1,6 +1,7 @@
 //! `operator: http`: makes a request, checks the answer and gives on what the next task needs.
 
 mod client;
+mod message;
 mod request;
 mod response;
 
@@ -16,12 +17,13 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use self::client::Shared;
-use self::request::Request;
+use self::request::{Asker, Request};
 use self::response::Response;
 use crate::masking::MAX_OUTPUT;
 use crate::{Attempt, Log, run_folder};
 
 pub use self::client::client;
+pub use self::message::tell;
 pub(crate) use self::client::{chain, check_url, failure, find_refused};
 pub(crate) use self::response::retry_after;
 
@@ -44,7 +46,7 @@ pub(crate) async fn run(
         client: shared.client(),
         log,
     };
-    let request = Request::new(attempt, spec)?;
+    let request = Request::new(&Asker::of(attempt), spec)?;
     if let Some(source) = &spec.output_file {
         let file = output_file(attempt, source)?;
         return to_file(attempt, spec, &caller, request, &file).await;

@@ -3,6 +3,7 @@
 //! Nothing here knows the store, the scheduler or another attempt: an [`Attempt`] comes in, lines leave through
 //! a [`Log`], and an [`Outcome`] is the answer, whatever happened.
 
+pub mod email;
 pub mod http;
 pub mod log;
 pub mod shell;
@@ -11,6 +12,7 @@ pub mod stop;
 
 mod build_table;
 mod clean_up;
+mod delivery;
 mod load_file;
 mod masking;
 mod run_folder;
@@ -35,6 +37,7 @@ use futures::FutureExt;
 use tokio::time::{sleep, timeout};
 
 pub use crate::clean_up::CleanUp;
+pub use crate::delivery::Delivery;
 pub use crate::log::{Log, LogLimits, LogLine, Stream};
 pub use crate::stop::{Stop, StopReason, Stopper};
 
@@ -74,17 +77,25 @@ pub struct Attempt {
 impl Attempt {
     /// The connection of that name, or a failure that says how to define it.
     pub fn connection(&self, conn_id: &str) -> Result<&Connection, Failure> {
-        self.connections.get(conn_id).ok_or_else(|| {
-            Failure::new(
-                FailureKind::Definition,
-                format!(
-                    "connection `{conn_id}` is not defined: set DAGCTL_CONN_{} or run \
-                     `dagctl connections add {conn_id} --uri ...`",
-                    conn_id.to_uppercase()
-                ),
-            )
-        })
+        connection(&self.connections, conn_id)
     }
+}
+
+/// The connection of that name, or a failure that says how to define it.
+pub(crate) fn connection<'c>(
+    connections: &'c BTreeMap<String, Connection>,
+    conn_id: &str,
+) -> Result<&'c Connection, Failure> {
+    connections.get(conn_id).ok_or_else(|| {
+        Failure::new(
+            FailureKind::Definition,
+            format!(
+                "connection `{conn_id}` is not defined: set DAGCTL_CONN_{} or run \
+                 `dagctl connections add {conn_id} --uri ...`",
+                conn_id.to_uppercase()
+            ),
+        )
+    })
 }
 
 /// Runs the attempt until it ends, its time is up or `stop` asks for its end; cleans up before it returns.

@@ -6,6 +6,7 @@ use reqwest::Client;
 use serde_json::Value;
 use url::Url;
 
+use crate::Delivery;
 use crate::http::{chain, check_url, find_refused, retry_after};
 
 /// Where Slack's webhooks are; a setting, so that a stub can stand in.
@@ -17,25 +18,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait where Slack asks to be left alone and does not say how long.
 const DEFAULT_PAUSE: Duration = Duration::from_secs(30);
 
-/// What became of a message. No reason ever holds the webhook's address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SlackResult {
-    /// Slack has it.
-    Sent,
-    /// Slack asks to wait.
-    RetryAfter(Duration),
-    /// It did not arrive; worth another try.
-    Retry(String),
-    /// Slack will never take it.
-    Refused(String),
-    /// It may have arrived before the connection broke.
-    Doubtful(String),
-}
-
 /// Posts `payload` to a webhook.
-pub async fn post(client: &Client, url: &Url, payload: &Value) -> SlackResult {
+pub async fn post(client: &Client, url: &Url, payload: &Value) -> Delivery {
     if let Err(refused) = check_url(url) {
-        return SlackResult::Refused(refused.to_string());
+        return Delivery::Refused(refused.to_string());
     }
     let request = client.post(url.clone()).timeout(TIMEOUT).json(payload);
     let mut response = match request.send().await {
@@ -45,36 +31,36 @@ pub async fn post(client: &Client, url: &Url, payload: &Value) -> SlackResult {
     let status = response.status();
     if response.url() != url {
         // A followed redirect turns a POST into a GET, whose answer says nothing about the message.
-        return SlackResult::Refused("the webhook's address redirects elsewhere".to_owned());
+        return Delivery::Refused("the webhook's address redirects elsewhere".to_owned());
     }
     match status.as_u16() {
-        429 => SlackResult::RetryAfter(retry_after(response.headers()).unwrap_or(DEFAULT_PAUSE)),
-        408 | 500.. => SlackResult::Retry(format!("Slack answered {status}")),
+        429 => Delivery::RetryAfter(retry_after(response.headers()).unwrap_or(DEFAULT_PAUSE)),
+        408 | 500.. => Delivery::Retry(format!("Slack answered {status}")),
         // Without its body we still know that Slack took it.
         200..300 => match said(&mut response).await {
             Some(text) if !is_consent(&text) => {
-                SlackResult::Refused(format!("Slack answered {status}: {text}"))
+                Delivery::Refused(format!("Slack answered {status}: {text}"))
             }
-            Some(_) | None => SlackResult::Sent,
+            Some(_) | None => Delivery::Sent,
         },
         _ => {
             let text = said(&mut response).await.unwrap_or_default();
-            SlackResult::Refused(format!("Slack answered {status}: {text}"))
+            Delivery::Refused(format!("Slack answered {status}: {text}"))
         }
     }
 }
 
-fn unanswered(err: &reqwest::Error) -> SlackResult {
+fn unanswered(err: &reqwest::Error) -> Delivery {
     if let Some(refused) = find_refused(err) {
-        return SlackResult::Refused(refused.to_string());
+        return Delivery::Refused(refused.to_string());
     }
     let reason = chain(err);
     if err.is_connect() {
-        SlackResult::Retry(format!("cannot connect to Slack: {reason}"))
+        Delivery::Retry(format!("cannot connect to Slack: {reason}"))
     } else if err.is_builder() {
-        SlackResult::Refused(format!("cannot make the request: {reason}"))
+        Delivery::Refused(format!("cannot make the request: {reason}"))
     } else {
-        SlackResult::Doubtful(format!("no answer from Slack: {reason}"))
+        Delivery::Doubtful(format!("no answer from Slack: {reason}"))
     }
 }
 

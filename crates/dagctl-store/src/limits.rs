@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::{Postgres, Transaction};
 
-use crate::plans::{Look, NewNotice, from_letter, letter};
+use crate::notices::{Gathering, NewNotice};
+use crate::plans::{Look, from_letter, letter};
 use crate::{Store, StoreError};
 
 /// What a clock called for in a run; it is called for once.
@@ -150,7 +151,7 @@ impl Look {
 
     /// Writes messages of a run to the outbox; one that is there already stays as it is.
     pub async fn tell(&mut self, run: DagRunId, notices: &[NewNotice]) -> Result<(), StoreError> {
-        self.add_notices(run, notices).await
+        self.add_notices(run, notices, Gathering::NONE).await
     }
 
     /// Notes when what failed in a run goes again.

@@ -1,10 +1,15 @@
 //! The outbox: messages written in the transaction that caused them, sent by whoever holds their lease.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::{Store, StoreError};
+
+mod add;
+
+pub use add::{Gathering, NewNotice};
 
 /// A message to send, under a lease.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +18,10 @@ pub struct DueNotice {
     pub notice_id: i64,
     /// The fence of this lease.
     pub lease_no: i32,
-    /// Everything its sender needs.
+    /// Everything its sender needs, but for the news.
     pub payload: Value,
+    /// What it tells of each task, in the order in which it happened.
+    pub news: Vec<Value>,
     /// Sends before this one.
     pub sends: i16,
     /// Sends before this one that may have arrived.
@@ -80,9 +87,22 @@ impl Store {
         )
         .fetch_all(self.pool())
         .await?;
+        // In a statement of its own: what has joined before the lease is seen, and nothing joins after it.
+        let taken: Vec<i64> = rows.iter().map(|it| it.notice_id).collect();
+        let items = sqlx::query!(
+            "select notice_id, news from notice_item where notice_id = any($1) order by item_id",
+            &taken
+        )
+        .fetch_all(self.pool())
+        .await?;
+        let mut news: HashMap<i64, Vec<Value>> = HashMap::new();
+        for it in items {
+            news.entry(it.notice_id).or_default().push(it.news);
+        }
         let mut notices: Vec<DueNotice> = rows
             .into_iter()
             .map(|row| DueNotice {
+                news: news.remove(&row.notice_id).unwrap_or_default(),
                 notice_id: row.notice_id,
                 lease_no: row.lease_no,
                 payload: row.payload,
@@ -127,6 +147,19 @@ impl Store {
             doubtful,
             error,
             delay
+        )
+        .execute(self.pool())
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Sends a message again that was given up or of which nobody knows whether it arrived; `false`: there is none.
+    pub async fn resend_notice(&self, notice_id: i64) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "update notice set state = 'p', due_at = now(), lease_until = null, doubtful = 0, created_at = now(),
+                settled_at = null
+            where notice_id = $1 and state in ('u', 'd')",
+            notice_id
         )
         .execute(self.pool())
         .await?;

@@ -7,7 +7,6 @@ use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, InstanceIndex, TaskIndex,
 use dagctl_core::outcome::Outcome;
 use dagctl_core::run::{LimitFacts, MAX_LOST, Move, RunFacts, Standing, TaskFacts};
 use dagctl_core::state::{RunState, Verdict};
-use serde_json::Value;
 use sqlx::{Postgres, Transaction};
 
 use crate::attempts::GivenBack;
@@ -53,15 +52,6 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
-/// A message for the outbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewNotice {
-    /// What makes it one: a second row of the same identity is not written.
-    pub identity: String,
-    /// Everything its sender needs.
-    pub payload: Value,
-}
-
 /// What a look changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Applied {
@@ -84,8 +74,6 @@ pub struct Orders<'a> {
     pub ended: &'a BTreeMap<InstanceIndex, Ended>,
     /// Who reported them.
     pub worker: Option<WorkerId>,
-    /// Messages.
-    pub notices: &'a [NewNotice],
 }
 
 impl Store {

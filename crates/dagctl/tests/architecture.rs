@@ -70,7 +70,7 @@ const EVERYWHERE: [&str; 15] = [
 ];
 
 /// Every other library, and the crates it lives in.
-const HOMES: [(&str, &[&str]); 29] = [
+const HOMES: [(&str, &[&str]); 30] = [
     ("aho-corasick", &["dagctl-core"]),
     ("annotate-snippets", &["dagctl-dagfile"]),
     ("argon2", &["dagctl-server"]),
@@ -84,6 +84,7 @@ const HOMES: [(&str, &[&str]); 29] = [
     ("csv", &["dagctl-runner"]),
     ("dialoguer", &["dagctl"]),
     ("jiff-sqlx", &["dagctl-store"]),
+    ("lettre", &["dagctl-runner"]),
     ("minijinja", &["dagctl-core"]),
     ("notify", &["dagctl-engine"]),
     ("reqwest", &["dagctl", "dagctl-bench", "dagctl-runner"]),

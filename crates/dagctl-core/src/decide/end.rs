@@ -29,6 +29,10 @@ impl Look<'_> {
         } else {
             self.plan.ends = Some(RunState::Success);
             self.notify(None, NoticeEvent::Success, &spec.on_success_callback, None);
+            for callback in self.dag.recovery_callbacks() {
+                let told = std::slice::from_ref(callback);
+                self.notify(None, NoticeEvent::Recovered, told, None);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Look;
 use crate::ids::InstanceIndex;
 use crate::outcome::{FailureKind, Outcome};
-use crate::run::{Action, Move, TaskFacts, Why};
+use crate::run::{Action, Move, NoticeEvent, TaskFacts, Why};
 use crate::state::Verdict;
 
 impl Look<'_> {
@@ -29,8 +29,9 @@ impl Look<'_> {
             }
             (Outcome::Failed(failure), Some(_)) => self.fail(at, failure.clone()),
             (Outcome::Failed(failure), None) => {
-                let policy = self.dag.task(at.task).map(|it| &it.retry);
-                match policy
+                let task = self.dag.task(at.task);
+                match task
+                    .map(|it| &it.retry)
                     .and_then(|it| it.next_delay(failure, facts.tries.saturating_add(1), jitter()))
                 {
                     Some(delay) => {
@@ -39,6 +40,9 @@ impl Look<'_> {
                             failure: failure.clone(),
                         };
                         self.plan.moves.push(Move::of(at, action));
+                        let told = task.map_or(&[][..], |it| &it.on_retry_callback);
+                        let error = Some(failure.message.as_str());
+                        self.notify(Some(at), NoticeEvent::Retry, told, error);
                     }
                     None => self.fail(at, failure.clone()),
                 }

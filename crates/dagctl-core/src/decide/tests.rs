@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::decide;
-use crate::callback::{Callback, SlackNotifier};
+use crate::callback::Callback;
 use crate::dag::{Dag, DagSpec, Task, TriggerRule};
 use crate::ids::{DagId, TaskId, TaskIndex};
 use crate::operator::Operator;
@@ -28,7 +28,7 @@ fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
             retry_delay: Duration::from_secs(60),
             ..RetryPolicy::default()
         },
-        on_failure_callback: vec![Callback::Slack(SlackNotifier::default())],
+        on_failure_callback: vec![Callback::slack()],
         ..Task::new(TaskId::new(name).unwrap(), Operator::Empty)
     }
 }
@@ -36,7 +36,7 @@ fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
 fn dag(tasks: Vec<Task>, max_active_tasks: u32) -> Dag {
     let spec = DagSpec {
         max_active_tasks,
-        on_failure_callback: vec![Callback::Slack(SlackNotifier::default())],
+        on_failure_callback: vec![Callback::slack()],
         ..DagSpec::new(DagId::new("orders").unwrap(), "orders.yaml")
     };
     Dag::new(spec, tasks).unwrap()

@@ -56,6 +56,7 @@ fn read_one(session: &mut Session<'_>, file: FileId) -> Option<Defaults> {
     }
     check_fields(session, root.entries(), Level::Defaults);
     check_default_args(session, &root);
+    super::callback::check_definitions(session, &root);
     if let Some(all) = root.get("operator_defaults") {
         session.is_map(&all.value, "operator_defaults");
         for entry in all.value.entries() {

@@ -223,7 +223,7 @@ fn http(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) -> Opti
         template(session, node, field, Names::None)
     });
     let method = layers.read(session, "method", method);
-    let headers = layers.read(session, "headers", pairs);
+    let headers = layers.read(session, "headers", plain_pairs);
     let data = layers.read(session, "data", |session, node, _| {
         Some(session.json(node, &mut |session, text| {
             session.lint_template(&text, Names::None);
@@ -252,7 +252,7 @@ fn response(session: &mut Session<'_>, node: &Node, field: &str) -> Option<Strin
     expression(session, node, field, Names::Response)
 }
 
-fn method(session: &mut Session<'_>, node: &Node, field: &str) -> Option<String> {
+pub(super) fn method(session: &mut Session<'_>, node: &Node, field: &str) -> Option<String> {
     let text = session.filled(node, field)?.value;
     let upper = text.to_ascii_uppercase();
     if METHODS.contains(&text.as_str()) {
@@ -273,8 +273,21 @@ fn method(session: &mut Session<'_>, node: &Node, field: &str) -> Option<String>
     None
 }
 
+fn plain_pairs(
+    session: &mut Session<'_>,
+    node: &Node,
+    field: &str,
+) -> Option<Vec<(String, String)>> {
+    pairs(session, node, field, Names::None)
+}
+
 /// Names with templates, in the file's order.
-fn pairs(session: &mut Session<'_>, node: &Node, field: &str) -> Option<Vec<(String, String)>> {
+pub(super) fn pairs(
+    session: &mut Session<'_>,
+    node: &Node,
+    field: &str,
+    names: Names,
+) -> Option<Vec<(String, String)>> {
     if !session.is_map(node, field) {
         return None;
     }
@@ -284,7 +297,7 @@ fn pairs(session: &mut Session<'_>, node: &Node, field: &str) -> Option<Vec<(Str
         if matches!(entry.value.value, Yaml::Null) {
             pairs.push((entry.key.clone(), String::new()));
         } else if let Some(text) = session.text(&entry.value, &entry.key) {
-            session.lint_template(&text, Names::None);
+            session.lint_template(&text, names);
             pairs.push((entry.key.clone(), text.value));
         }
     }
@@ -357,7 +370,7 @@ fn shell(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) -> Opt
             text: template(session, node, field, Names::None)?,
         })
     });
-    let env = layers.read(session, "env", pairs);
+    let env = layers.read(session, "env", plain_pairs);
     let cwd = layers.read(session, "cwd", |session, node, field| {
         template(session, node, field, Names::None)
     });
@@ -369,7 +382,7 @@ fn shell(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) -> Opt
             .collect();
         codes.into_iter().collect::<Option<Vec<i32>>>()
     });
-    let outputs = layers.read(session, "outputs", pairs);
+    let outputs = layers.read(session, "outputs", plain_pairs);
     Some(Shell {
         command: command?,
         env: env.unwrap_or_default(),

@@ -309,6 +309,8 @@ fn common(
     let on_success = layers.read(session, "on_success_callback", callback::read);
     let reads = assets::named(session, site.node, "reads", operator.as_ref());
     let writes = assets::written(session, site.node, operator.as_ref());
+    let on_retry = layers.read(session, "on_retry_callback", callback::read);
+    let on_skipped = layers.read(session, "on_skipped_callback", callback::read);
     let owner = layers.read(session, "owner", Session::string);
     let doc_md = layers.read(session, "doc_md", Session::string);
     Some(Task {
@@ -326,6 +328,8 @@ fn common(
         on_success_callback: on_success.unwrap_or_default(),
         reads,
         writes,
+        on_retry_callback: on_retry.unwrap_or_default(),
+        on_skipped_callback: on_skipped.unwrap_or_default(),
         owner,
         doc_md,
     })

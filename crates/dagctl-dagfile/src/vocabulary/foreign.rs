@@ -1,15 +1,15 @@
 //! What other tools write, and what to write here instead.
 
-const NO_MAIL: &str = "dagctl sends no mail: write `on_failure_callback: [slack]`";
+const MAIL: &str = "mails are sent by a notifier: write `on_failure_callback: [{type: email, to: NAME@HOST}]`";
 const SCRIPTS: &str = "Python functions are run as scripts: write `operator: shell` with `interpreter: python3`, \
      and the script as `command`";
 
 /// Fields that have no counterpart, and what does the work here.
 pub(super) const ADVICE: &[(&str, &str)] = &[
-    ("email", NO_MAIL),
-    ("email_on_failure", NO_MAIL),
-    ("email_on_retry", NO_MAIL),
-    ("email_on_success", NO_MAIL),
+    ("email", MAIL),
+    ("email_on_failure", MAIL),
+    ("email_on_retry", MAIL),
+    ("email_on_success", MAIL),
     ("python_callable", SCRIPTS),
     ("op_args", SCRIPTS),
     ("op_kwargs", SCRIPTS),

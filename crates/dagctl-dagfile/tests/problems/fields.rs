@@ -176,7 +176,7 @@ fn what_does_not_work_yet_is_refused_by_name() {
 max_active_runs: 2
 max_active_tasks: 4
 schedule: null
-on_failure_callback: [oncall]
+on_failure_callback: [slack]
 tasks:
   a:
     operator: build_table
@@ -200,13 +200,6 @@ tasks:
     file: x.json
     format: json
 "), @r#"
-    error[D008]: notifier `oncall` does not work yet
-     --> orders.yaml:5:23
-      |
-    5 | on_failure_callback: [oncall]
-      |                       ^^^^^^
-    hint: the only notifier so far is `slack`
-
     error[D008]: `swap: view` does not work yet
       --> orders.yaml:13:11
        |
@@ -238,12 +231,6 @@ tasks:
        |
     17 |     expand: {x: [1]}
        |     ^^^^^^ not yet
-
-    error[D008]: `on_retry_callback` does not work yet
-      --> orders.yaml:18:5
-       |
-    18 |     on_retry_callback: [slack]
-       |     ^^^^^^^^^^^^^^^^^ not yet
 
     error[D008]: operator `sql_sensor` does not work yet
       --> orders.yaml:20:15
@@ -305,4 +292,67 @@ tasks:
     11 |     catchup: true
        |     ^^^^^^^
     "#);
+}
+
+#[test]
+fn a_notifier_that_cannot_tell_anybody_says_what_it_needs() {
+    insta::assert_snapshot!(of("
+on_failure_callback: [pager, http, {type: email}, {type: slack, chanel: x}, {type: email, to: kim}]
+tasks:
+  a: {operator: empty, on_retry_callback: [{text: x}]}
+"), @r"
+    error[D011]: unknown notifier `pager`
+     --> orders.yaml:2:23
+      |
+    2 | on_failure_callback: [pager, http, {type: email}, {type: slack, chanel: x}, {type: email, to: kim}]
+      |                       ^^^^^
+    hint: define it under `notifiers:` of a `_defaults.yaml`, or use `slack`, `http`, `email`
+
+    error[D009]: a notifier of type `http` needs `conn_id`, or a whole URL as `endpoint`
+     --> orders.yaml:2:30
+      |
+    2 | on_failure_callback: [pager, http, {type: email}, {type: slack, chanel: x}, {type: email, to: kim}]
+      |                              ^^^^
+    hint: write `{type: http, conn_id: NAME}`; `dagctl connections list` shows which there are
+
+    error[D009]: a notifier of type `email` needs the field `to`
+     --> orders.yaml:2:43
+      |
+    2 | on_failure_callback: [pager, http, {type: email}, {type: slack, chanel: x}, {type: email, to: kim}]
+      |                                           ^^^^^
+
+    error[D007]: unknown field `chanel` of a notifier
+     --> orders.yaml:2:65
+      |
+    2 | on_failure_callback: [pager, http, {type: email}, {type: slack, chanel: x}, {type: email, to: kim}]
+      |                                                                 ^^^^^^
+    hint: did you mean `channel`?
+
+    error[D011]: `kim` is no address
+     --> orders.yaml:2:95
+      |
+    2 | on_failure_callback: [pager, http, {type: email}, {type: slack, chanel: x}, {type: email, to: kim}]
+      |                                                                                               ^^^
+    hint: write it as `name@example.com`
+
+    error[D009]: a notifier needs the field `type`
+     --> orders.yaml:4:45
+      |
+    4 |   a: {operator: empty, on_retry_callback: [{text: x}]}
+      |                                             ^^^^
+      --> orders.yaml:12:11
+    12 |     swap: view
+      --> orders.yaml:13:5
+    13 |     max_change: {rows: 20%}
+      --> orders.yaml:14:19
+    14 |     trigger_rule: none_failed
+      --> orders.yaml:15:5
+    15 |     depends_on_past: true
+      --> orders.yaml:16:5
+    16 |     expand: {x: [1]}
+      --> orders.yaml:18:15
+    18 |     operator: sql_sensor
+      --> orders.yaml:25:13
+    25 |     format: json
+    ");
 }

@@ -133,7 +133,7 @@ tasks:
       |
     2 | default_args: {email_on_failure: true}
       |                ^^^^^^^^^^^^^^^^
-    hint: dagctl sends no mail: write `on_failure_callback: [slack]`
+    hint: mails are sent by a notifier: write `on_failure_callback: [{type: email, to: NAME@HOST}]`
 
     error[D007]: unknown field `python_callable`
      --> orders.yaml:6:5

@@ -318,7 +318,7 @@ fn a_problem_in_the_folder_defaults_points_there() {
         ("etl/a.yaml", "tasks: {a: {operator: empty}}\n"),
         ("_defaults.yaml", "
 dag_id: x
-notifiers: {slack: {type: slack}}
+notifiers: {slack: {type: slak}}
 default_args: {retries: many}
 operator_defaults:
   htp: {execution_timeout: 1m}
@@ -334,7 +334,7 @@ operator_defaults:
     error[D008]: `notifiers` does not work yet
      --> _defaults.yaml:3:1
       |
-    3 | notifiers: {slack: {type: slack}}
+    3 | notifiers: {slack: {type: slak}}
       | ^^^^^^^^^ not yet
 
     error[D010]: `retries` must be a whole number, not a text

@@ -273,7 +273,6 @@ async fn a_plan_that_is_carried_out_twice_settles_each_task_once() {
         ends: None,
         ended: &BTreeMap::new(),
         worker: None,
-        notices: &[],
     };
     for _ in 0..2 {
         look.apply(&locked, &orders).await.unwrap();

@@ -5,11 +5,13 @@
 mod again;
 mod assets;
 mod backfill;
+mod callbacks;
 mod cancel;
 mod database;
 mod drain;
 mod fences;
 mod limits;
+mod mail;
 mod notices;
 mod outputs;
 mod quarantine;

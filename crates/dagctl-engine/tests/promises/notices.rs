@@ -366,7 +366,7 @@ tasks:
         ["0 success", "run success", "run failure"]
     );
     let text: String = bench
-        .value("select payload->>'text' from notice where payload->>'event' = 'failure'")
+        .value("select payload->>'tasks' from notice where payload->>'event' = 'failure'")
         .await;
-    assert!(text.contains("good") && text.contains("```"), "{text}");
+    assert!(text.contains("good") && text.contains("no"), "{text}");
 }

@@ -12,6 +12,7 @@ use dagctl_engine::reconcile::{Service, reconcile};
 use dagctl_engine::{Engine, EngineConfig, TriggerRequest, Triggered};
 use dagctl_store::attempts::Claim;
 use dagctl_store::dags::NewVersion;
+use dagctl_store::notices::Gathering;
 use dagctl_store::workers::NewWorker;
 use dagctl_store::{Store, database::MIGRATIONS};
 use dagctl_testkit::TestDatabase;
@@ -225,6 +226,11 @@ fn engine(store: &Store, folder: &Path, configure: impl FnOnce(&mut EngineConfig
     config.heartbeat = Duration::from_millis(100);
     config.poll = Duration::from_millis(50);
     config.slots = 4;
+    // Messages wait for nothing, unless a test is about that.
+    config.gathering = Gathering {
+        first: Duration::ZERO,
+        later: Duration::ZERO,
+    };
     configure(&mut config);
     Engine::new(store.clone(), store.clone(), config)
 }

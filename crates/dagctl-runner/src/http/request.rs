@@ -1,11 +1,13 @@
 //! What an HTTP task asks for: where, how, with what, and as whom.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use dagctl_core::connection::Connection;
 use dagctl_core::operator::Http;
 use dagctl_core::outcome::{Failure, FailureKind};
-use dagctl_core::template::{self, Quoting};
+use dagctl_core::template::{self, Context, Quoting};
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -38,28 +40,56 @@ impl Login {
     }
 }
 
+/// Who asks: what templates may see, and which connections there are.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub(super) context: &'a Context,
+    pub(super) connections: &'a BTreeMap<String, Connection>,
+    pub(super) idempotency_key: &'a str,
+}
+
+impl<'a> Asker<'a> {
+    /// A task.
+    pub(super) fn of(attempt: &'a Attempt) -> Self {
+        Self {
+            context: &attempt.context,
+            connections: &attempt.connections,
+            idempotency_key: &attempt.idempotency_key,
+        }
+    }
+}
+
 impl Request {
     /// The request of a task.
-    pub(super) fn new(attempt: &Attempt, spec: &Http) -> Result<Self, Failure> {
-        let connection = spec
-            .conn_id
-            .as_deref()
-            .map(|conn_id| attempt.connection(conn_id))
-            .transpose()?;
-        let method = method(&spec.method)?;
-        let base = connection.and_then(Connection::base_url);
-        let mut url = url(attempt, spec, base.as_deref())?;
-        let mut headers = HeaderMap::new();
-        for (name, source) in &spec.headers {
-            let value = render(attempt, source, &format!("headers: {name}"))?;
-            insert(&mut headers, name, &value)?;
-        }
+    pub(super) fn new(asker: &Asker<'_>, spec: &Http) -> Result<Self, Failure> {
         let data = spec
             .data
             .as_ref()
-            .map(|data| template::render_value(data, &attempt.context))
+            .map(|data| template::render_value(data, asker.context))
             .transpose()
             .map_err(|err| definition(format!("cannot render `data`: {err}")))?;
+        Self::with(asker, spec, data)
+    }
+
+    /// A request with data that has been rendered.
+    pub(super) fn with(
+        asker: &Asker<'_>,
+        spec: &Http,
+        data: Option<Value>,
+    ) -> Result<Self, Failure> {
+        let connection = spec
+            .conn_id
+            .as_deref()
+            .map(|conn_id| crate::connection(asker.connections, conn_id))
+            .transpose()?;
+        let method = method(&spec.method)?;
+        let base = connection.and_then(Connection::base_url);
+        let mut url = url(asker, spec, base.as_deref())?;
+        let mut headers = HeaderMap::new();
+        for (name, source) in &spec.headers {
+            let value = render(asker, source, &format!("headers: {name}"))?;
+            insert(&mut headers, name, &value)?;
+        }
         let mut body = None;
         if let Some(data) = data {
             if method == Method::GET || method == Method::HEAD {
@@ -70,7 +100,7 @@ impl Request {
         }
         let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
         if !is_safe && !headers.contains_key("idempotency-key") {
-            insert(&mut headers, "Idempotency-Key", &attempt.idempotency_key)?;
+            insert(&mut headers, "Idempotency-Key", asker.idempotency_key)?;
         }
         let login = Login {
             headers: connection
@@ -128,8 +158,8 @@ fn method(name: &str) -> Result<Method, Failure> {
         .map_err(|_| definition(format!("`method: {name}` is not an HTTP method")))
 }
 
-fn url(attempt: &Attempt, spec: &Http, base: Option<&str>) -> Result<Url, Failure> {
-    let endpoint = render(attempt, &spec.endpoint, "endpoint")?;
+fn url(asker: &Asker<'_>, spec: &Http, base: Option<&str>) -> Result<Url, Failure> {
+    let endpoint = render(asker, &spec.endpoint, "endpoint")?;
     let lower = endpoint.to_ascii_lowercase();
     let whole = if lower.starts_with("http://") || lower.starts_with("https://") {
         endpoint
@@ -249,8 +279,8 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Failur
     Ok(())
 }
 
-fn render(attempt: &Attempt, source: &str, field: &str) -> Result<String, Failure> {
-    template::render(source, &attempt.context, Quoting::Plain)
+fn render(asker: &Asker<'_>, source: &str, field: &str) -> Result<String, Failure> {
+    template::render(source, asker.context, Quoting::Plain)
         .map_err(|err| definition(format!("cannot render `{field}`: {err}")))
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dagctl_runner::http::client;
-use dagctl_runner::slack::{SlackResult, post, webhook_url};
+use dagctl_runner::Delivery;
+use dagctl_runner::slack::{post, webhook_url};
 use serde_json::json;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -11,7 +12,7 @@ use url::Url;
 use wiremock::matchers::{body_json, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-async fn answered(response: ResponseTemplate) -> SlackResult {
+async fn answered(response: ResponseTemplate) -> Delivery {
     let server = MockServer::start().await;
     Mock::given(method("POST"))
         .and(path("/services/T0/B0/x"))
@@ -28,30 +29,30 @@ async fn answered(response: ResponseTemplate) -> SlackResult {
 #[tokio::test]
 async fn every_answer_has_its_meaning() {
     let text = |status, body: &str| ResponseTemplate::new(status).set_body_string(body);
-    assert_eq!(answered(text(200, "ok")).await, SlackResult::Sent);
-    assert_eq!(answered(text(200, "")).await, SlackResult::Sent);
+    assert_eq!(answered(text(200, "ok")).await, Delivery::Sent);
+    assert_eq!(answered(text(200, "")).await, Delivery::Sent);
     assert_eq!(
         answered(text(200, "invalid_payload")).await,
-        SlackResult::Refused("Slack answered 200 OK: invalid_payload".to_owned())
+        Delivery::Refused("Slack answered 200 OK: invalid_payload".to_owned())
     );
     assert_eq!(
         answered(text(404, "no_service")).await,
-        SlackResult::Refused("Slack answered 404 Not Found: no_service".to_owned())
+        Delivery::Refused("Slack answered 404 Not Found: no_service".to_owned())
     );
     assert_eq!(
         answered(text(500, "oops")).await,
-        SlackResult::Retry("Slack answered 500 Internal Server Error".to_owned())
+        Delivery::Retry("Slack answered 500 Internal Server Error".to_owned())
     );
     assert_eq!(
         answered(text(429, "").insert_header("retry-after", "7")).await,
-        SlackResult::RetryAfter(Duration::from_secs(7))
+        Delivery::RetryAfter(Duration::from_secs(7))
     );
     assert_eq!(
         answered(text(429, "")).await,
-        SlackResult::RetryAfter(Duration::from_secs(30))
+        Delivery::RetryAfter(Duration::from_secs(30))
     );
     let moved = ResponseTemplate::new(302).insert_header("location", "/elsewhere");
-    assert!(matches!(answered(moved).await, SlackResult::Refused(_)));
+    assert!(matches!(answered(moved).await, Delivery::Refused(_)));
 }
 
 #[tokio::test]
@@ -73,13 +74,13 @@ async fn a_message_that_may_have_arrived_is_doubtful_and_one_that_cannot_have_is
     });
     let result = post(&client(), &url, &json!({"text": "down"})).await;
     server.await.unwrap();
-    let SlackResult::Doubtful(reason) = result else {
+    let Delivery::Doubtful(reason) = result else {
         panic!("{result:?}");
     };
     assert!(!reason.contains("secret"), "{reason}");
 
     let result = post(&client(), &url, &json!({"text": "down"})).await;
-    let SlackResult::Retry(reason) = result else {
+    let Delivery::Retry(reason) = result else {
         panic!("{result:?}");
     };
     assert!(!reason.contains("secret"), "{reason}");

@@ -204,7 +204,7 @@ async fn insert_versions(
         &files,
         &versions().map(|it| task_count(it.dag)).collect::<Vec<_>>(),
         &versions().map(|it| int(it.dag.spec.max_active_tasks)).collect::<Vec<_>>(),
-        &versions().map(|it| !it.dag.spec.on_success_callback.is_empty()).collect::<Vec<_>>(),
+        &versions().map(|it| it.dag.tells_success()).collect::<Vec<_>>(),
         &versions()
             .map(|it| it.dag.spec.limits.dagrun_timeout.map(|it| it.as_secs_f64()))
             .collect::<Vec<_>>() as _

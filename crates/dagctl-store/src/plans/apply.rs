@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 
-use super::{Applied, Ended, LockedRun, Look, NewNotice, Orders, letter};
+use super::{Applied, Ended, LockedRun, Look, Orders, letter};
 use crate::StoreError;
 
 /// Instances of one run as the arrays that a statement takes.
@@ -56,7 +56,6 @@ impl Look {
         if run.is_limited {
             queued = self.fill(&[run.dag_run_id]).await?;
         }
-        self.add_notices(run.dag_run_id, orders.notices).await?;
         let ended = match orders.ends {
             Some(state) => self.end(run, state).await?,
             None => false,
@@ -357,29 +356,6 @@ impl Look {
         .execute(&mut *self.tx)
         .await?;
         Ok(done.rows_affected())
-    }
-
-    pub(crate) async fn add_notices(
-        &mut self,
-        run: DagRunId,
-        notices: &[NewNotice],
-    ) -> Result<(), StoreError> {
-        if notices.is_empty() {
-            return Ok(());
-        }
-        let identities: Vec<String> = notices.iter().map(|it| it.identity.clone()).collect();
-        let payloads: Vec<Value> = notices.iter().map(|it| it.payload.clone()).collect();
-        sqlx::query!(
-            "insert into notice (identity, dag_run_id, payload)
-            select identity, $1, payload from unnest($2::text[], $3::jsonb[]) as it (identity, payload)
-            on conflict (identity) do nothing",
-            run.get(),
-            &identities,
-            &payloads
-        )
-        .execute(&mut *self.tx)
-        .await?;
-        Ok(())
     }
 
     /// Ends the run if every task of it has settled, whatever the plan thought.

@@ -1,0 +1,201 @@
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn names(all: &[&str]) -> Vec<String> {
+    all.iter().map(|it| (*it).to_owned()).collect()
+}
+
+fn running() -> RunFacts {
+    RunFacts {
+        state: RunState::Running,
+        queued_at: at("2026-03-01T08:00:00Z"),
+        started_at: Some(at("2026-03-01T08:00:01Z")),
+        finished_at: None,
+        cancel: None,
+        look_error: None,
+        is_asked_for: false,
+        active_runs: names(&["a"]),
+        max_active_runs: 2,
+        tasks: vec![
+            (TaskState::Success, 3),
+            (TaskState::Running, 2),
+            (TaskState::None, 1),
+        ],
+    }
+}
+
+fn of(state: TaskState) -> TaskFacts {
+    TaskFacts {
+        state,
+        since: Some(at("2026-03-01T08:00:02Z")),
+        open_upstream: vec![],
+        attempt: 1,
+        retry_at: None,
+        error: None,
+        worker: None,
+        queue: "default".to_owned(),
+        workers: (1, 4),
+        pool: "default_pool".to_owned(),
+        slots: None,
+        max_active_tasks: 16,
+    }
+}
+
+fn sentence(facts: TaskFacts) -> String {
+    task(&facts, &running()).sentence
+}
+
+#[test]
+fn every_state_has_a_reason_of_one_line() {
+    for state in TaskState::ALL {
+        let said = sentence(of(state));
+        assert!(!said.is_empty() && !said.contains('\n'), "{state}: {said}");
+    }
+    for state in RunState::ALL {
+        let facts = RunFacts { state, ..running() };
+        let said = run(&facts, &DagFacts::default()).sentence;
+        assert!(!said.is_empty() && !said.contains('\n'), "{state}: {said}");
+    }
+}
+
+#[test]
+fn a_task_says_what_it_waits_for() {
+    let waits = TaskFacts {
+        open_upstream: names(&["a", "b", "c", "d", "e", "f", "g"]),
+        ..of(TaskState::None)
+    };
+    assert_eq!(
+        sentence(waits),
+        "it waits for `a`, `b`, `c`, `d`, `e` and 2 more"
+    );
+    let full = TaskFacts {
+        pool: "warehouse".to_owned(),
+        slots: Some((2, names(&["Build.build.a", "Build.build.b"]))),
+        workers: (0, 0),
+        ..of(TaskState::Queued)
+    };
+    assert_eq!(
+        sentence(full),
+        "its pool `warehouse` is full: all of its 2 slots are taken (`Build.build.a`, `Build.build.b`)"
+    );
+    let alone = TaskFacts {
+        queue: "gpu".to_owned(),
+        workers: (0, 0),
+        ..of(TaskState::Queued)
+    };
+    assert_eq!(
+        sentence(alone),
+        "no worker serves its queue `gpu`: start one with `dagctl worker --queues gpu`"
+    );
+    let busy = TaskFacts {
+        workers: (1, 0),
+        ..of(TaskState::Queued)
+    };
+    assert_eq!(
+        sentence(busy),
+        "every worker of its queue `default` is busy: 1 worker without a free slot"
+    );
+    assert_eq!(
+        sentence(of(TaskState::Scheduled)),
+        "it waits for a place below `max_active_tasks`: 16 tasks of its run may be under way at once"
+    );
+    let retry = TaskFacts {
+        retry_at: Some(at("2026-03-01T08:05:00Z")),
+        error: Some("no table\nline 2".to_owned()),
+        ..of(TaskState::UpForRetry)
+    };
+    assert_eq!(
+        sentence(retry),
+        "attempt 1 failed and it is tried again at 2026-03-01 08:05:00 UTC: no table"
+    );
+}
+
+#[test]
+fn a_run_says_what_holds_it() {
+    let dag = DagFacts::default();
+    let said = |facts: &RunFacts| run(facts, &dag).sentence;
+    assert_eq!(
+        said(&running()),
+        "3 of 6 tasks have settled; of the others, 2 running, 1 none"
+    );
+    let queued = RunFacts {
+        state: RunState::Queued,
+        active_runs: names(&["r1", "r2"]),
+        ..running()
+    };
+    assert_eq!(
+        said(&queued),
+        "it waits for a place below `max_active_runs`: 2 of 2 runs are under way (`r1`, `r2`)"
+    );
+    let paused = DagFacts {
+        paused: Some(None),
+        ..DagFacts::default()
+    };
+    assert_eq!(
+        run(&queued, &paused).sentence,
+        "it waits while its DAG's schedule is paused"
+    );
+    let stopped = RunFacts {
+        cancel: Some(("kim".to_owned(), at("2026-03-01T09:00:00Z"))),
+        ..running()
+    };
+    assert_eq!(
+        said(&stopped),
+        "kim asked it to stop, and 2 tasks under way are being ended"
+    );
+    let aside = RunFacts {
+        look_error: Some("no such task\nx".to_owned()),
+        ..running()
+    };
+    assert_eq!(
+        said(&aside),
+        "it is set aside, because it could not be looked at three times: no such task"
+    );
+}
+
+#[test]
+fn a_dag_says_when_it_runs_next_or_why_it_does_not() {
+    let good = DagFacts {
+        has_version: true,
+        schedule: Some("@daily".to_owned()),
+        next_due_at: Some(at("2026-03-02T00:00:00Z")),
+        ..DagFacts::default()
+    };
+    let said = |facts: &DagFacts| dag(facts).sentence;
+    assert_eq!(said(&good), "its next run is due at 2026-03-02 00:00:00 UTC");
+    let paused = DagFacts {
+        paused: Some(Some(("kim".to_owned(), at("2026-03-01T09:00:00Z")))),
+        ..good.clone()
+    };
+    let paused = dag(&paused);
+    assert_eq!(paused.sentence, "its schedule was paused by kim");
+    assert_eq!(paused.since, Some(at("2026-03-01T09:00:00Z")));
+    let skipped = DagFacts {
+        skipped: Some((3, "catchup: false".to_owned(), at("2026-03-01T09:00:00Z"))),
+        ..good.clone()
+    };
+    assert_eq!(
+        said(&skipped),
+        "its next run is due at 2026-03-02 00:00:00 UTC; 3 intervals were left out at 2026-03-01 09:00:00 UTC: catchup: false"
+    );
+    let broken = DagFacts {
+        broken: Some(("unknown field `needs`".to_owned(), at("2026-03-01T09:00:00Z"))),
+        has_version: false,
+        ..DagFacts::default()
+    };
+    assert_eq!(
+        said(&broken),
+        "its file has never been good: unknown field `needs`"
+    );
+    let manual = DagFacts {
+        has_version: true,
+        ..DagFacts::default()
+    };
+    assert_eq!(
+        said(&manual),
+        "it has no schedule and runs only when it is triggered"
+    );
+}
