@@ -8,6 +8,8 @@ pub mod backfills;
 pub mod dags;
 pub mod error;
 pub mod forecast;
+pub mod explain;
+pub mod notices;
 pub mod pools;
 pub mod problems;
 pub mod runs;

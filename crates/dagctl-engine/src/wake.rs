@@ -71,6 +71,11 @@ impl Engine {
         self.hint(topic);
     }
 
+    /// Tells the sender of messages that one is due again.
+    pub fn notices_changed(&self) {
+        self.tell(Topic::Notice);
+    }
+
     /// Tells whoever waits for a slot of a pool that pools were changed.
     pub fn pools_changed(&self) {
         self.tell(Topic::Ready);

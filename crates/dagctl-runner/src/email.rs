@@ -71,7 +71,8 @@ pub async fn send(connection: &Connection, letter: &Letter) -> Delivery {
         Ok(Err(problem)) => return Delivery::Retry(problem),
         Err(_) => return Delivery::Retry("the mail server did not answer in time".to_owned()),
     };
-    let sending = server.send(message.envelope(), &message.formatted());
+    let text = message.formatted();
+    let sending = server.send(message.envelope(), &text);
     let delivery = match sending_result(timeout(TIMEOUT, sending).await) {
         Ok(()) => Delivery::Sent,
         Err(it) => return it,

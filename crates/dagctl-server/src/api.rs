@@ -7,6 +7,8 @@ mod convert;
 mod dags;
 mod events;
 mod forecast;
+mod explain;
+mod notices;
 mod problems;
 mod runs;
 mod service;
@@ -39,6 +41,8 @@ pub(crate) fn routes() -> Routes {
         .merge(again::routes())
         .merge(backfills::routes())
         .merge(tasks::routes())
+        .merge(explain::routes())
+        .merge(notices::routes())
         .merge(problems::routes())
         .merge(assets::routes())
         .merge(forecast::routes())

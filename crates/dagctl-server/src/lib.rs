@@ -11,6 +11,7 @@ mod assets;
 mod clock;
 mod error;
 pub mod forecast;
+mod explain;
 mod form;
 mod headers;
 mod live;

@@ -2,6 +2,7 @@
 
 pub mod assets;
 pub mod dags;
+pub mod explain;
 pub mod logs;
 pub mod runs;
 pub mod service;

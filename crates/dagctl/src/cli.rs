@@ -2,10 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{
-    assets, backfill, bench, connections, dags, db, pools, problems, runs, services, simulate,
-    standalone, tasks, tokens, trigger, users, validate, variables,
-};
+use crate::commands::{assets, backfill, bench, connections, dags, db, explain, notices, pools, problems, runs, services, simulate, standalone, tasks, tokens, trigger, users, validate, variables};
 use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;
 use crate::stop::Ended;
@@ -72,6 +69,12 @@ enum Command {
     Pools(pools::Args),
     /// What is wrong with the DAG files
     Problems(problems::Args),
+    /// Why a DAG, a run or a task does not move
+    #[command(alias = "why")]
+    Explain(explain::Args),
+    /// Messages that have not arrived for certain: list, send again
+    #[command(alias = "notice")]
+    Notices(notices::Args),
     /// Accounts of people and programs
     #[command(alias = "user")]
     Users(users::Args),
@@ -101,6 +104,8 @@ impl Cli {
                 | Command::Assets(_)
                 | Command::Simulate(_)
                 | Command::Problems(_)
+                | Command::Explain(_)
+                | Command::Notices(_)
                 | Command::Version
         )
     }
@@ -126,6 +131,8 @@ impl Cli {
             Command::Simulate(args) => simulate::run(args, printer, &environment).await,
             Command::Pools(args) => pools::run(args, printer, &environment).await,
             Command::Problems(args) => problems::run(args, printer, &environment).await,
+            Command::Explain(args) => explain::run(args, printer, &environment).await,
+            Command::Notices(args) => notices::run(args, printer, &environment).await,
             Command::Users(args) => users::run(args, printer, &environment).await,
             Command::Tokens(args) => tokens::run(args, printer, &environment).await,
             Command::Bench(args) => bench::run(args, printer, &environment).await,

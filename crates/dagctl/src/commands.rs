@@ -8,6 +8,8 @@ pub(crate) mod connections;
 pub(crate) mod dags;
 pub(crate) mod db;
 pub(crate) mod next;
+pub(crate) mod explain;
+pub(crate) mod notices;
 pub(crate) mod pools;
 pub(crate) mod problems;
 pub(crate) mod runs;

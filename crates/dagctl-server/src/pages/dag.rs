@@ -19,7 +19,7 @@ use super::dags::Bars;
 use super::graph::Graph;
 use super::moment::{Clock, Moment};
 use super::news::{self, NewsLine};
-use super::{links, page};
+use super::{filters, links, page};
 use crate::App;
 use crate::auth::Viewer;
 use crate::error::{Answer, Failure};
@@ -57,6 +57,7 @@ struct DagPage {
     /// What it has not run for, if it runs on news of tables.
     news: Option<Vec<NewsLine>>,
     doc: Option<String>,
+    why: String,
     graph: Option<Graph>,
     tasks: Vec<DagTaskRow>,
     runs: Vec<RunLine>,
@@ -154,9 +155,10 @@ async fn show(
         before: query.before.parse().ok().map(DagRunId),
         limit: i64::try_from(PAGE).unwrap_or(i64::MAX) + 1,
     };
-    let (mut rows, definition, backfills, chrome) = tokio::try_join!(
+    let (mut rows, definition, why, backfills, chrome) = tokio::try_join!(
         async { Ok::<_, Failure>(app.store().run_rows(&filter).await?) },
         definition(&app, &dag),
+        crate::explain::dag(&app, &dag),
         backfills::lines(&app, &dag.dag_id, &clock),
         Chrome::new(&app, &viewer, "dags")
     )?;
@@ -185,6 +187,7 @@ async fn show(
         missing: dag.missing_since.map(|it| clock.long(it)),
         news,
         doc: definition.doc,
+        why: why.sentence,
         graph: Graph::new(&definition.tasks),
         tasks: definition.tasks,
         runs: rows

@@ -24,6 +24,8 @@ pub(super) fn routes() -> Routes {
 struct ProblemsPage {
     chrome: Chrome,
     problems: Vec<ProblemLine>,
+    /// Messages that could not be sent.
+    undelivered: usize,
 }
 
 struct ProblemLine {
@@ -51,7 +53,9 @@ async fn list(State(app): State<App>, viewer: Viewer) -> Answer<Html<String>> {
             row,
         })
         .collect();
+    let notices = app.store().undelivered_notices(100).await?;
     page(&ProblemsPage {
+        undelivered: notices.iter().filter(|it| it.last_error.is_some()).count(),
         chrome: Chrome::new(&app, &viewer, "problems").await?,
         problems,
     })

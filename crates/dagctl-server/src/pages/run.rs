@@ -77,6 +77,7 @@ struct RunBody {
     stopping: Option<String>,
     reason: Option<String>,
     quarantined: Option<String>,
+    why: Option<String>,
     is_final: bool,
     may_change: bool,
     token: String,
@@ -169,6 +170,10 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
         })
         .collect();
     let is_final = run.state.is_final();
+    let why = match is_final || run.look_error.is_some() {
+        true => None,
+        false => Some(crate::explain::run(app, &run).await?.sentence),
+    };
     let news = match run.run_type {
         RunKind::AssetTriggered => news::news(app, &EventsOf::Run(run.dag_run_id), &clock).await?,
         RunKind::Scheduled | RunKind::Manual | RunKind::Backfill => vec![],
@@ -202,6 +207,7 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
         by: run.triggered_by,
         note: run.note,
         quarantined: run.look_error,
+        why,
         is_final,
         may_change: caller.is_operator(),
         token: caller.form_token(),

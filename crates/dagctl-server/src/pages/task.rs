@@ -13,7 +13,7 @@ use dagctl_core::ids::{AttemptKey, AttemptNo, TaskInstanceKey};
 use dagctl_core::state::Verdict;
 use dagctl_engine::again::What;
 use dagctl_store::views::logs::{LineStream, LogLineRow};
-use dagctl_store::views::tasks::AttemptRow;
+use dagctl_store::views::tasks::{AttemptRow, TaskFilter};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
@@ -21,11 +21,12 @@ use super::badge::Badge;
 use super::chrome::Chrome;
 use super::log_text::visible;
 use super::moment::{Clock, Moment};
-use super::{links, page};
+use super::{filters, links, page};
 use crate::App;
 use crate::api::{MOST_LINES, find_task, instance_key};
 use crate::auth::{Operator, Viewer};
 use crate::error::{Answer, Failure};
+use crate::explain;
 use crate::form::Form;
 use crate::live::{self, News, Source};
 use crate::routes::Routes;
@@ -73,6 +74,7 @@ struct TaskPage {
     operator: String,
     pool: String,
     badge: Badge,
+    why: Option<String>,
     /// Whether the task has begun, and the viewer may run it again.
     may_change: bool,
     token: String,
@@ -160,10 +162,15 @@ async fn show(
         attempt: AttemptNo(shown),
     };
     let store = app.store();
-    let (attempts, rows, outputs, chrome) = tokio::try_join!(
+    let filter = TaskFilter {
+        task_id: Some(task.task_id.clone()),
+        ..TaskFilter::default()
+    };
+    let (attempts, rows, outputs, explained, chrome) = tokio::try_join!(
         async { Ok::<_, Failure>(store.attempt_rows(key).await?) },
         async { Ok::<_, Failure>(store.log_lines(attempt_key, 0, MOST_LINES).await?) },
         async { Ok::<_, Failure>(store.output_of(key).await?) },
+        explain::tasks(&app, &run, &filter),
         Chrome::new(&app, &viewer, "dags")
     )?;
     let next_line = rows.last().map_or(0, |it| it.line + 1);
@@ -192,6 +199,10 @@ async fn show(
         path: links::task(&run.dag_id, &run.run_id, &task.task_id, -1),
         map_index: task.map_index,
         badge: task.state.into(),
+        why: explained
+            .into_iter()
+            .find(|(it, _)| it.map_index == task.map_index && !it.state.is_final())
+            .map(|(_, why)| why.sentence),
         may_change: viewer.is_operator() && task.state.is_final(),
         token: viewer.form_token(),
         retry: task.retry_at.map(|it| clock.long(it)),
