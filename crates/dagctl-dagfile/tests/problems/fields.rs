@@ -340,19 +340,5 @@ tasks:
       |
     4 |   a: {operator: empty, on_retry_callback: [{text: x}]}
       |                                             ^^^^
-      --> orders.yaml:12:11
-    12 |     swap: view
-      --> orders.yaml:13:5
-    13 |     max_change: {rows: 20%}
-      --> orders.yaml:14:19
-    14 |     trigger_rule: none_failed
-      --> orders.yaml:15:5
-    15 |     depends_on_past: true
-      --> orders.yaml:16:5
-    16 |     expand: {x: [1]}
-      --> orders.yaml:18:15
-    18 |     operator: sql_sensor
-      --> orders.yaml:25:13
-    25 |     format: json
     ");
 }

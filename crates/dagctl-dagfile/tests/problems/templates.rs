@@ -331,11 +331,12 @@ operator_defaults:
     2 | dag_id: x
       | ^^^^^^
 
-    error[D008]: `notifiers` does not work yet
-     --> _defaults.yaml:3:1
+    error[D011]: `slak` is no type of notifier
+     --> _defaults.yaml:3:27
       |
     3 | notifiers: {slack: {type: slak}}
-      | ^^^^^^^^^ not yet
+      |                           ^^^^
+    hint: it may be `slack`, `http`, `email`
 
     error[D010]: `retries` must be a whole number, not a text
      --> _defaults.yaml:4:25

@@ -16,7 +16,7 @@ with asked as (
 ), joined as (
     select thread, max(notice_id) as notice_id from open group by thread
 ), begun as (
-    select distinct on (message) message, identity, thread, destination, payload from fresh f
+    select distinct on (message) message, identity, thread, destination, payload, place from fresh f
     where not exists (select from joined j where j.thread = f.thread)
     order by message, place
 ), numbered as (
@@ -28,6 +28,7 @@ with asked as (
             else $7::float8
         end)
     from begun b
+    order by b.place
     returning notice_id, identity
 )
 insert into notice_item (identity, notice_id, news)
