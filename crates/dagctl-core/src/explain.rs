@@ -23,7 +23,7 @@ pub struct DagFacts {
     /// The error that keeps its newest text from being used, and since when.
     pub broken: Option<(String, Timestamp)>,
     /// Whether its schedule is off, and who switched it off when, where that is known.
-    pub paused: Option<Option<(String, Timestamp)>>,
+    pub paused: Option<Option<(String, Option<Timestamp>)>>,
     /// When it runs, in words; `None`: only when triggered.
     pub schedule: Option<String>,
     /// When its next scheduled run is made.
@@ -47,6 +47,8 @@ pub struct RunFacts {
     pub cancel: Option<(String, Timestamp)>,
     /// Why the engine leaves it alone.
     pub look_error: Option<String>,
+    /// When `dagrun_retries` has what failed go again.
+    pub again_at: Option<Timestamp>,
     /// Whether somebody triggered it: a paused DAG starts it all the same.
     pub is_asked_for: bool,
     /// Runs of its DAG under way.
@@ -98,7 +100,7 @@ pub fn dag(facts: &DagFacts) -> Explanation {
     }
     let mut sentence = match (&facts.paused, &facts.schedule, facts.next_due_at) {
         (Some(Some((who, at))), Some(_), _) => {
-            return said(format!("its schedule was paused by {who}"), Some(*at));
+            return said(format!("its schedule was paused by {who}"), *at);
         }
         (Some(None), Some(_), _) => "its schedule is paused".to_owned(),
         (_, None, _) => "it has no schedule and runs only when it is triggered".to_owned(),
@@ -151,6 +153,11 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
                 listed(&facts.active_runs)
             );
             said(sentence, Some(facts.queued_at))
+        }
+        (RunState::Running, None) if facts.again_at.is_some() => {
+            let at = facts.again_at.map(moment).unwrap_or_default();
+            let failed = plural(count(TaskState::Failed), "task", "tasks");
+            said(format!("{failed} failed and go again at {at}"), facts.started_at)
         }
         (RunState::Running, None) => {
             let open = facts.tasks.iter().filter(|(state, count)| !state.is_final() && *count > 0);

@@ -113,6 +113,7 @@ async fn run_facts(app: &App, run: &RunRow) -> Answer<RunFacts> {
         finished_at: run.finished_at,
         cancel: run.cancel_requested_at.map(|at| (who, at)),
         look_error: run.look_error.clone(),
+        again_at: app.store().goes_again_at(run.dag_run_id).await?,
         is_asked_for: run.run_type == RunKind::Manual,
         active_runs,
         max_active_runs,

@@ -16,6 +16,7 @@ fn running() -> RunFacts {
         finished_at: None,
         cancel: None,
         look_error: None,
+        again_at: None,
         is_asked_for: false,
         active_runs: names(&["a"]),
         max_active_runs: 2,
@@ -146,6 +147,15 @@ fn a_run_says_what_holds_it() {
         said(&stopped),
         "kim asked it to stop, and 2 tasks under way are being ended"
     );
+    let again = RunFacts {
+        again_at: Some(at("2026-03-01T09:00:00Z")),
+        tasks: vec![(TaskState::Failed, 2)],
+        ..running()
+    };
+    assert_eq!(
+        said(&again),
+        "2 tasks failed and go again at 2026-03-01 09:00:00 UTC"
+    );
     let aside = RunFacts {
         look_error: Some("no such task\nx".to_owned()),
         ..running()
@@ -167,7 +177,7 @@ fn a_dag_says_when_it_runs_next_or_why_it_does_not() {
     let said = |facts: &DagFacts| dag(facts).sentence;
     assert_eq!(said(&good), "its next run is due at 2026-03-02 00:00:00 UTC");
     let paused = DagFacts {
-        paused: Some(Some(("kim".to_owned(), at("2026-03-01T09:00:00Z")))),
+        paused: Some(Some(("kim".to_owned(), Some(at("2026-03-01T09:00:00Z"))))),
         ..good.clone()
     };
     let paused = dag(&paused);

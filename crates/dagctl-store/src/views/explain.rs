@@ -11,8 +11,8 @@ use crate::{Store, StoreError};
 /// What is known of a DAG besides its row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DagReasons {
-    /// Who paused it last, and when.
-    pub paused_by: Option<(String, Timestamp)>,
+    /// Who or what paused it last, and when.
+    pub paused_by: Option<(String, Option<Timestamp>)>,
     /// The first error of its file, and since when.
     pub error: Option<(String, Timestamp)>,
     /// Intervals that were left out last: how many, why, when.
@@ -54,6 +54,13 @@ impl Store {
         )
         .fetch_optional(self.pool())
         .await?;
+        let reason = sqlx::query_scalar!(
+            "select pause_reason from dag where dag_key = $1",
+            dag.dag_key.get()
+        )
+        .fetch_optional(self.pool())
+        .await?
+        .flatten();
         let error = sqlx::query!(
             "select message, first_seen_at from problem
             where (dag_id = $1 or file = $2) and severity = 'error' and code not in ('D021', 'D030')
@@ -71,11 +78,26 @@ impl Store {
         .fetch_optional(self.pool())
         .await?;
         Ok(DagReasons {
-            paused_by: paused.map(|it| (it.who, it.at.to_jiff())),
+            paused_by: match reason {
+                // It begins with who it was.
+                Some(why) => Some((why.trim_start_matches("paused by ").to_owned(), None)),
+                None => paused.map(|it| (it.who, Some(it.at.to_jiff()))),
+            },
             error: error.map(|it| (it.message, it.first_seen_at.to_jiff())),
             skipped: skipped
                 .map(|it| (i64::from(it.count), it.reason, it.recorded_at.to_jiff())),
         })
+    }
+
+    /// When what failed in a run goes again by itself.
+    pub async fn goes_again_at(&self, run: DagRunId) -> Result<Option<Timestamp>, StoreError> {
+        let due = sqlx::query_scalar!(
+            "select due_at from run_due where dag_run_id = $1 and kind = 'r'",
+            run.get()
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(due.map(|it| it.to_jiff()))
     }
 
     /// What explains why the tasks of a run do not move.
