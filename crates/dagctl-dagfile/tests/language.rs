@@ -94,7 +94,7 @@ tasks:
             deadline: Some(Deadline {
                 reference: DeadlineReference::TimeOfDay(jiff::civil::time(9, 30, 0, 0)),
                 interval: minutes(45),
-                callback: vec![Callback::Slack(SlackNotifier::default())],
+                callback: vec![Callback::slack()],
             }),
         }
     );
