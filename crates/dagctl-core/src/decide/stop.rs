@@ -40,7 +40,7 @@ impl Look<'_> {
 mod tests {
     use std::time::Duration;
 
-    use crate::callback::{Callback, SlackNotifier};
+    use crate::callback::Callback;
     use crate::dag::{Dag, DagSpec, Task};
     use crate::decide::decide;
     use crate::ids::{DagId, TaskId};
@@ -51,7 +51,7 @@ mod tests {
 
     /// `a`, `b` and `c`, each after the one before; each tells of its failure, and so does the DAG.
     fn chain(retries: u16) -> Dag {
-        let told = || vec![Callback::Slack(SlackNotifier::default())];
+        let told = || vec![Callback::slack()];
         let id = |name: &str| TaskId::new(name).unwrap();
         let task = |name: &str, upstream: &[&str]| Task {
             depends_on: upstream.iter().map(|it| id(it)).collect(),
