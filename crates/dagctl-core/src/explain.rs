@@ -26,6 +26,8 @@ pub struct DagFacts {
     pub paused: Option<Option<(String, Option<Timestamp>)>>,
     /// When it runs, in words; `None`: only when triggered.
     pub schedule: Option<String>,
+    /// Whether it runs on news of tables, not by time.
+    pub awaits_news: bool,
     /// When its next scheduled run is made.
     pub next_due_at: Option<Timestamp>,
     /// What catch-up left out last: how many intervals, why, and when.
@@ -104,6 +106,7 @@ pub fn dag(facts: &DagFacts) -> Explanation {
         }
         (Some(None), Some(_), _) => "its schedule is paused".to_owned(),
         (_, None, _) => "it has no schedule and runs only when it is triggered".to_owned(),
+        (None, Some(schedule), _) if facts.awaits_news => format!("it runs {schedule}"),
         (None, Some(_), Some(at)) => format!("its next run is due at {}", moment(at)),
         (None, Some(schedule), None) => {
             format!("its schedule `{schedule}` calls for no further run")

@@ -1,6 +1,7 @@
 //! Gathers what explains why something does not move; the core says it.
 
 use dagctl_core::explain::{self, DagFacts, Explanation, RunFacts, TaskFacts};
+use dagctl_core::schedule::Schedule;
 use dagctl_core::state::{RunState, TaskState};
 use dagctl_store::views::dags::DagRow;
 use dagctl_store::views::explain::TaskReasons;
@@ -85,12 +86,15 @@ pub(crate) async fn open_tasks(app: &App, run: &RunRow) -> Answer<Vec<(TaskRow, 
 
 async fn dag_facts(app: &App, dag: &DagRow) -> Answer<DagFacts> {
     let reasons = app.store().dag_reasons(dag).await?;
+    let by_hand = Schedule::Manual.describe();
+    let schedule = dag.schedule.clone().filter(|it| *it != by_hand);
     Ok(DagFacts {
+        awaits_news: schedule.as_ref().is_some_and(|it| it.starts_with("on news of ")),
         missing_since: dag.missing_since,
         has_version: dag.version.is_some(),
         broken: reasons.error,
         paused: dag.is_paused.then_some(reasons.paused_by),
-        schedule: dag.schedule.clone(),
+        schedule,
         next_due_at: dag.next_due_at,
         skipped: reasons.skipped,
     })

@@ -191,6 +191,12 @@ fn a_dag_says_when_it_runs_next_or_why_it_does_not() {
         said(&skipped),
         "its next run is due at 2026-03-02 00:00:00 UTC; 3 intervals were left out at 2026-03-01 09:00:00 UTC: catchup: false"
     );
+    let news = DagFacts {
+        schedule: Some("on news of raw.orders".to_owned()),
+        awaits_news: true,
+        ..good.clone()
+    };
+    assert_eq!(said(&news), "it runs on news of raw.orders");
     let broken = DagFacts {
         broken: Some(("unknown field `needs`".to_owned(), at("2026-03-01T09:00:00Z"))),
         has_version: false,
