@@ -115,7 +115,12 @@ impl Notifier {
                 or_none(&it.channel)
             ),
             Self::Http(it) => {
-                format!("http:{}:{}:{}", or_none(&it.conn_id), it.method, it.endpoint)
+                format!(
+                    "http:{}:{}:{}",
+                    or_none(&it.conn_id),
+                    it.method,
+                    it.endpoint
+                )
             }
             Self::Email(it) => format!("email:{}:{}", it.conn_id, it.to.join(",")),
         }

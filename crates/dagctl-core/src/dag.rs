@@ -278,7 +278,10 @@ impl Dag {
         let mut found: Vec<&Callback> = vec![];
         for it in all.filter(|it| it.recovered) {
             let destination = it.notifier.destination();
-            if !found.iter().any(|it| it.notifier.destination() == destination) {
+            if !found
+                .iter()
+                .any(|it| it.notifier.destination() == destination)
+            {
                 found.push(it);
             }
         }

@@ -94,7 +94,10 @@ pub struct TaskFacts {
 pub fn dag(facts: &DagFacts) -> Explanation {
     let said = |sentence: String, since| Explanation { sentence, since };
     if let Some(since) = facts.missing_since {
-        return said("its file is gone, so nothing is scheduled".to_owned(), Some(since));
+        return said(
+            "its file is gone, so nothing is scheduled".to_owned(),
+            Some(since),
+        );
     }
     if let (Some((error, since)), false) = (&facts.broken, facts.has_version) {
         let sentence = format!("its file has never been good: {}", first_line(error));
@@ -132,7 +135,11 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
         let of_state = facts.tasks.iter().filter(|(it, _)| *it == state);
         of_state.map(|(_, count)| *count).sum::<i64>()
     };
-    if let Some(error) = facts.look_error.as_ref().filter(|_| !facts.state.is_final()) {
+    if let Some(error) = facts
+        .look_error
+        .as_ref()
+        .filter(|_| !facts.state.is_final())
+    {
         let sentence = format!(
             "it is set aside, because it could not be looked at three times: {}",
             first_line(error)
@@ -142,12 +149,14 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
     match (facts.state, &facts.cancel) {
         (RunState::Queued | RunState::Running, Some((by, at))) => {
             let running = plural(count(TaskState::Running), "task", "tasks");
-            let sentence = format!("{by} asked it to stop, and {running} under way are being ended");
+            let sentence =
+                format!("{by} asked it to stop, and {running} under way are being ended");
             said(sentence, Some(*at))
         }
-        (RunState::Queued, None) if is_held(facts, dag) => {
-            said("it waits while its DAG's schedule is paused".to_owned(), Some(facts.queued_at))
-        }
+        (RunState::Queued, None) if is_held(facts, dag) => said(
+            "it waits while its DAG's schedule is paused".to_owned(),
+            Some(facts.queued_at),
+        ),
         (RunState::Queued, None) => {
             let active = facts.active_runs.len();
             let sentence = format!(
@@ -160,10 +169,16 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
         (RunState::Running, None) if facts.again_at.is_some() => {
             let at = facts.again_at.map(moment).unwrap_or_default();
             let failed = plural(count(TaskState::Failed), "task", "tasks");
-            said(format!("{failed} failed and go again at {at}"), facts.started_at)
+            said(
+                format!("{failed} failed and go again at {at}"),
+                facts.started_at,
+            )
         }
         (RunState::Running, None) => {
-            let open = facts.tasks.iter().filter(|(state, count)| !state.is_final() && *count > 0);
+            let open = facts
+                .tasks
+                .iter()
+                .filter(|(state, count)| !state.is_final() && *count > 0);
             let parts: Vec<String> = open
                 .map(|(state, count)| format!("{count} {}", state.name()))
                 .collect();
@@ -185,7 +200,10 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
         }
         (RunState::Failed, None) => {
             let failed = plural(count(TaskState::Failed), "task", "tasks");
-            said(format!("it has failed, and so have {failed} of it"), facts.finished_at)
+            said(
+                format!("it has failed, and so have {failed} of it"),
+                facts.finished_at,
+            )
         }
     }
 }
@@ -216,9 +234,14 @@ pub fn task(facts: &TaskFacts, run: &RunFacts) -> Explanation {
             None => format!("it runs, attempt {}", facts.attempt),
         },
         TaskState::UpForRetry => {
-            let at = facts.retry_at.map_or("soon".to_owned(), |it| format!("at {}", moment(it)));
+            let at = facts
+                .retry_at
+                .map_or("soon".to_owned(), |it| format!("at {}", moment(it)));
             let error = facts.error.as_deref().map(first_line).unwrap_or_default();
-            format!("attempt {} failed and it is tried again {at}: {error}", facts.attempt)
+            format!(
+                "attempt {} failed and it is tried again {at}: {error}",
+                facts.attempt
+            )
         }
         TaskState::Success | TaskState::Failed | TaskState::UpstreamFailed | TaskState::Skipped => {
             settled(facts)
@@ -231,7 +254,11 @@ pub fn task(facts: &TaskFacts, run: &RunFacts) -> Explanation {
 }
 
 fn settled(facts: &TaskFacts) -> String {
-    let error = facts.error.as_deref().map(first_line).filter(|it| !it.is_empty());
+    let error = facts
+        .error
+        .as_deref()
+        .map(first_line)
+        .filter(|it| !it.is_empty());
     let why = error.map(|it| format!(": {it}")).unwrap_or_default();
     match facts.state {
         TaskState::Success => "it has succeeded".to_owned(),
@@ -272,7 +299,11 @@ fn queued(facts: &TaskFacts) -> String {
 const MOST_NAMES: usize = 5;
 
 fn names(all: &[String]) -> String {
-    let shown: Vec<String> = all.iter().take(MOST_NAMES).map(|it| format!("`{it}`")).collect();
+    let shown: Vec<String> = all
+        .iter()
+        .take(MOST_NAMES)
+        .map(|it| format!("`{it}`"))
+        .collect();
     match all.len().saturating_sub(MOST_NAMES) {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),

@@ -188,7 +188,11 @@ impl Notice {
         if self.event != NoticeEvent::Success {
             lines.push(markup.block(&task.error, LONGEST_ERROR));
         }
-        lines.extend(task.log_url.as_deref().and_then(|it| markup.link(it, "Log")));
+        lines.extend(
+            task.log_url
+                .as_deref()
+                .and_then(|it| markup.link(it, "Log")),
+        );
     }
 
     fn many(&self, tasks: &[TaskNews], markup: Markup, lines: &mut Vec<String>) {
@@ -197,7 +201,11 @@ impl Notice {
         lines.extend(self.remark.as_deref().map(|it| markup.text(it)));
         let mut length = 0;
         let mut rest = vec![];
-        let longest = if tasks.len() == 1 { LONGEST_ERROR } else { LONGEST_OF_MANY };
+        let longest = if tasks.len() == 1 {
+            LONGEST_ERROR
+        } else {
+            LONGEST_OF_MANY
+        };
         for it in tasks {
             if length > FULL_ENOUGH {
                 rest.push(markup.name(&it.task_id));
@@ -218,7 +226,11 @@ impl Notice {
         if !rest.is_empty() {
             lines.push(format!("and {}: {}", rest.len(), rest.join(", ")));
         }
-        lines.extend(self.run_url.as_deref().and_then(|it| markup.link(it, "Run")));
+        lines.extend(
+            self.run_url
+                .as_deref()
+                .and_then(|it| markup.link(it, "Run")),
+        );
     }
 }
 
@@ -253,7 +265,11 @@ fn first_lines(error: &str) -> String {
 }
 
 fn map_texts(mut error: Value) -> Value {
-    for it in error.as_object_mut().into_iter().flat_map(|it| it.values_mut()) {
+    for it in error
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|it| it.values_mut())
+    {
         *it = Value::from(harmless_backticks(it.as_str().unwrap_or_default()));
     }
     error

@@ -98,19 +98,19 @@ tasks:
             }),
         }
     );
-    assert_eq!(
-        spec.on_failure_callback,
-        [Callback::slack()]
-    );
+    assert_eq!(spec.on_failure_callback, [Callback::slack()]);
     assert_eq!(
         spec.on_success_callback,
-        [Callback::new("slack", Notifier::Slack(SlackNotifier {
-            slack_webhook_conn_id: Some("hook".to_owned()),
-            text: Some("done {{ run_id }}".to_owned()),
-            channel: Some("#data".to_owned()),
-            username: "Data GOD".to_owned(),
-            icon_emoji: ":tada:".to_owned(),
-        }))]
+        [Callback::new(
+            "slack",
+            Notifier::Slack(SlackNotifier {
+                slack_webhook_conn_id: Some("hook".to_owned()),
+                text: Some("done {{ run_id }}".to_owned()),
+                channel: Some("#data".to_owned()),
+                username: "Data GOD".to_owned(),
+                icon_emoji: ":tada:".to_owned(),
+            })
+        )]
     );
 }
 

@@ -191,7 +191,10 @@ impl Engine {
                 if told.is_none() {
                     told = Some(look.told_of_failure(dag_key, run).await?);
                 }
-                let of_failure = told.iter().flatten().find(|(to, _)| *to == notice.destination);
+                let of_failure = told
+                    .iter()
+                    .flatten()
+                    .find(|(to, _)| *to == notice.destination);
                 let Some((_, failure)) = of_failure else {
                     continue;
                 };

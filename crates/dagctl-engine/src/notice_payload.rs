@@ -168,12 +168,7 @@ fn url_of(facts: &RunFacts<'_>) -> Option<String> {
     facts.base_url.map(|it| run_url(it, dag_id, &facts.run_id))
 }
 
-fn news(
-    facts: &RunFacts<'_>,
-    request: &NoticeRequest,
-    at: InstanceIndex,
-    task: &Task,
-) -> TaskNews {
+fn news(facts: &RunFacts<'_>, request: &NoticeRequest, at: InstanceIndex, task: &Task) -> TaskNews {
     TaskNews {
         task_id: match at.map_index {
             MapIndex::UNMAPPED => task.task_id.to_string(),

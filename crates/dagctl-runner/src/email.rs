@@ -44,7 +44,10 @@ enum Tls {
 
 impl Tls {
     fn of(connection: &Connection) -> Self {
-        match (connection.says("disable_ssl"), connection.says("disable_tls")) {
+        match (
+            connection.says("disable_ssl"),
+            connection.says("disable_tls"),
+        ) {
             (false, _) => Self::Implicit,
             (true, false) => Self::StartTls,
             (true, true) => Self::None,
@@ -152,7 +155,10 @@ fn is_this_machine(host: &str) -> bool {
 
 fn message(connection: &Connection, letter: &Letter) -> Result<Message, String> {
     let conn_id = &connection.conn_id;
-    let of_connection = connection.extra.get("from_email").and_then(|it| it.as_str());
+    let of_connection = connection
+        .extra
+        .get("from_email")
+        .and_then(|it| it.as_str());
     let login = connection.login.as_deref().filter(|it| it.contains('@'));
     let from = letter.from.as_deref().or(of_connection).or(login).ok_or_else(|| {
         format!("nobody sends this mail: set `from_email` in connection `{conn_id}` or in the notifier")

@@ -23,8 +23,8 @@ use crate::masking::MAX_OUTPUT;
 use crate::{Attempt, Log, run_folder};
 
 pub use self::client::client;
-pub use self::message::tell;
 pub(crate) use self::client::{chain, check_url, failure, find_refused};
+pub use self::message::tell;
 pub(crate) use self::response::retry_after;
 
 /// Makes the task's request, and those for further pages.

@@ -89,7 +89,9 @@ async fn dag_facts(app: &App, dag: &DagRow) -> Answer<DagFacts> {
     let by_hand = Schedule::Manual.describe();
     let schedule = dag.schedule.clone().filter(|it| *it != by_hand);
     Ok(DagFacts {
-        awaits_news: schedule.as_ref().is_some_and(|it| it.starts_with("on news of ")),
+        awaits_news: schedule
+            .as_ref()
+            .is_some_and(|it| it.starts_with("on news of ")),
         missing_since: dag.missing_since,
         has_version: dag.version.is_some(),
         broken: reasons.error,

@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{assets, backfill, bench, connections, dags, db, explain, notices, pools, problems, runs, services, simulate, standalone, tasks, tokens, trigger, users, validate, variables};
+use crate::commands::{
+    assets, backfill, bench, connections, dags, db, explain, notices, pools, problems, runs,
+    services, simulate, standalone, tasks, tokens, trigger, users, validate, variables,
+};
 use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;
 use crate::stop::Ended;

@@ -48,7 +48,10 @@ tasks:
     .await;
     assert_eq!(bodies[0]["event"], "failure");
     let tasks = bodies[0]["tasks"].as_array().unwrap();
-    let mut names: Vec<&str> = tasks.iter().filter_map(|it| it["task_id"].as_str()).collect();
+    let mut names: Vec<&str> = tasks
+        .iter()
+        .filter_map(|it| it["task_id"].as_str())
+        .collect();
     names.sort_unstable();
     assert_eq!(names, ["one", "two"], "{bodies:?}");
     assert_eq!(bodies[1]["event"], "recovered");
@@ -101,11 +104,16 @@ tasks:
     let second = second.iter().find(|it| it["state"] == "queued").unwrap();
     assert_eq!(
         second["sentence"],
-        format!("it waits for a place below `max_active_runs`: 1 of 1 runs are under way (`{first}`)")
+        format!(
+            "it waits for a place below `max_active_runs`: 1 of 1 runs are under way (`{first}`)"
+        )
     );
     place.ok(&["dags", "pause", "waits"]).await;
     let dag = place.ok(&["explain", "waits"]).await;
-    assert!(dag.starts_with("waits: its schedule was paused by "), "{dag}");
+    assert!(
+        dag.starts_with("waits: its schedule was paused by "),
+        "{dag}"
+    );
     let unknown = place.run(&["explain", "wait"]).await;
     assert_eq!(unknown.code, 1, "{unknown:?}");
     assert_eq!(standalone.interrupt().await.code, 0);

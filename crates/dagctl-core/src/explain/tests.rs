@@ -175,7 +175,10 @@ fn a_dag_says_when_it_runs_next_or_why_it_does_not() {
         ..DagFacts::default()
     };
     let said = |facts: &DagFacts| dag(facts).sentence;
-    assert_eq!(said(&good), "its next run is due at 2026-03-02 00:00:00 UTC");
+    assert_eq!(
+        said(&good),
+        "its next run is due at 2026-03-02 00:00:00 UTC"
+    );
     let paused = DagFacts {
         paused: Some(Some(("kim".to_owned(), Some(at("2026-03-01T09:00:00Z"))))),
         ..good.clone()
@@ -198,7 +201,10 @@ fn a_dag_says_when_it_runs_next_or_why_it_does_not() {
     };
     assert_eq!(said(&news), "it runs on news of raw.orders");
     let broken = DagFacts {
-        broken: Some(("unknown field `needs`".to_owned(), at("2026-03-01T09:00:00Z"))),
+        broken: Some((
+            "unknown field `needs`".to_owned(),
+            at("2026-03-01T09:00:00Z"),
+        )),
         has_version: false,
         ..DagFacts::default()
     };

@@ -68,7 +68,10 @@ fn a_failure_says_what_failed_with_what_and_where_the_log_is() {
 
 #[test]
 fn every_event_of_a_task_has_its_words() {
-    let titles: Vec<String> = NoticeEvent::ALL.into_iter().map(|it| bare(it).subject()).collect();
+    let titles: Vec<String> = NoticeEvent::ALL
+        .into_iter()
+        .map(|it| bare(it).subject())
+        .collect();
     let task = "Task build.mau_summary of DAG Build_Summary";
     assert_eq!(
         titles,
@@ -81,7 +84,7 @@ fn every_event_of_a_task_has_its_words() {
             "missed its deadline",
             "was paused",
         ]
-            .map(|it| format!("{task} {it}"))
+        .map(|it| format!("{task} {it}"))
     );
     assert_eq!(
         bare(NoticeEvent::Success).text(Markup::Plain),
@@ -237,14 +240,22 @@ fn an_authors_own_text_is_rendered_with_the_error() {
     notice.tasks[0].error = "\nbad <x> ```\nsecond".to_owned();
     let template = "<!here> {{ dag.dag_id }}: {{ error.summary }}\n```{{ error.message }}```";
     assert_eq!(
-        notice.custom_text(template, &context, Markup::Slack).unwrap(),
+        notice
+            .custom_text(template, &context, Markup::Slack)
+            .unwrap(),
         "<!here> orders: bad &lt;x&gt; \u{2cb}\u{2cb}\u{2cb}\n```\nbad &lt;x&gt; \u{2cb}\u{2cb}\u{2cb}\nsecond```"
     );
     assert_eq!(
-        notice.custom_text("{{ error.summary }}", &context, Markup::Plain).unwrap(),
+        notice
+            .custom_text("{{ error.summary }}", &context, Markup::Plain)
+            .unwrap(),
         "bad <x> ```"
     );
-    assert!(notice.custom_text("{{ eror }}", &context, Markup::Slack).is_err());
+    assert!(
+        notice
+            .custom_text("{{ eror }}", &context, Markup::Slack)
+            .is_err()
+    );
 }
 
 proptest! {

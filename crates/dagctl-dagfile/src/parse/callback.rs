@@ -121,7 +121,10 @@ fn notifier(
         layers.push(own);
     }
     if let Some(it) = &definition {
-        good &= it.entries().iter().all(|it| fields.contains(&it.key.as_str()));
+        good &= it
+            .entries()
+            .iter()
+            .all(|it| fields.contains(&it.key.as_str()));
         layers.push(it);
     }
     let notifier = match kind {

@@ -1,6 +1,7 @@
 //! What other tools write, and what to write here instead.
 
-const MAIL: &str = "mails are sent by a notifier: write `on_failure_callback: [{type: email, to: NAME@HOST}]`";
+const MAIL: &str =
+    "mails are sent by a notifier: write `on_failure_callback: [{type: email, to: NAME@HOST}]`";
 const SCRIPTS: &str = "Python functions are run as scripts: write `operator: shell` with `interpreter: python3`, \
      and the script as `command`";
 

@@ -105,7 +105,9 @@ tasks:
     let bodies = stub.bodies();
     assert_eq!(bodies.len(), 1);
     let text = bodies[0]["text"].as_str().unwrap();
-    for part in ["3 tasks", "`one`", "no table", "`two`", "no rows", "`last`", "no end"] {
+    for part in [
+        "3 tasks", "`one`", "no table", "`two`", "no rows", "`last`", "no end",
+    ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 }
@@ -150,7 +152,11 @@ tasks:
     let mut seen = vec![];
     for is_good in [true, false, false, false, true, true, false] {
         bench.trigger("told").await;
-        let outcome = if is_good { Outcome::success() } else { refused("no") };
+        let outcome = if is_good {
+            Outcome::success()
+        } else {
+            refused("no")
+        };
         end_all(&bench, &[outcome]).await;
         let now = told(&bench).await;
         seen.push(now[seen.iter().map(Vec::len).sum::<usize>()..].to_vec());
@@ -205,7 +211,9 @@ tasks:
         .await;
     assert_eq!(
         waits,
-        ["p connection `nowhere` is not defined: set DAGCTL_CONN_NOWHERE or run `dagctl connections add nowhere --uri ...`"]
+        [
+            "p connection `nowhere` is not defined: set DAGCTL_CONN_NOWHERE or run `dagctl connections add nowhere --uri ...`"
+        ]
     );
 }
 
@@ -249,7 +257,10 @@ tasks:
     ] {
         assert!(heard.contains(part), "{part} is not in {heard}");
     }
-    let ids: Vec<&str> = heard.lines().filter(|it| it.starts_with("Message-ID")).collect();
+    let ids: Vec<&str> = heard
+        .lines()
+        .filter(|it| it.starts_with("Message-ID"))
+        .collect();
     assert_eq!(ids.len(), 2);
     assert_eq!(ids[0], ids[1], "whoever gets it twice can tell");
 }

@@ -52,7 +52,12 @@ pub async fn tell(
         return Delivery::Refused(refused.to_string());
     }
     let mut headers = request.headers.clone();
-    for (name, value) in request.login.headers_for(&request.url).into_iter().flatten() {
+    for (name, value) in request
+        .login
+        .headers_for(&request.url)
+        .into_iter()
+        .flatten()
+    {
         headers.entry(name).or_insert_with(|| value.clone());
     }
     let mut asked = client

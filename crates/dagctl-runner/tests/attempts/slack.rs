@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dagctl_runner::http::client;
 use dagctl_runner::Delivery;
+use dagctl_runner::http::client;
 use dagctl_runner::slack::{post, webhook_url};
 use serde_json::json;
 use tokio::io::AsyncReadExt;

@@ -84,8 +84,7 @@ impl Store {
                 None => paused.map(|it| (it.who, Some(it.at.to_jiff()))),
             },
             error: error.map(|it| (it.message, it.first_seen_at.to_jiff())),
-            skipped: skipped
-                .map(|it| (i64::from(it.count), it.reason, it.recorded_at.to_jiff())),
+            skipped: skipped.map(|it| (i64::from(it.count), it.reason, it.recorded_at.to_jiff())),
         })
     }
 
@@ -128,7 +127,10 @@ impl Store {
         .fetch_all(self.pool())
         .await?;
         reasons.max_active_tasks = tasks.first().map_or(0, |it| i64::from(it.max_active_tasks));
-        reasons.queues = tasks.into_iter().map(|it| (it.task_index, it.queue)).collect();
+        reasons.queues = tasks
+            .into_iter()
+            .map(|it| (it.task_index, it.queue))
+            .collect();
         let since = sqlx::query!(
             r#"select task_index as "task_index!", map_index as "map_index!", max(at) as "at!" from (
                 select task_index, map_index, parked_at as at from parked where dag_run_id = $1
