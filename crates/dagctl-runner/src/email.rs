@@ -37,7 +37,7 @@ enum Tls {
     /// From the first byte on.
     Implicit,
     /// After a word in the clear.
-    StartTls,
+    Upgrade,
     /// Not at all: `disable_ssl` and `disable_tls`.
     None,
 }
@@ -49,7 +49,7 @@ impl Tls {
             connection.says("disable_tls"),
         ) {
             (false, _) => Self::Implicit,
-            (true, false) => Self::StartTls,
+            (true, false) => Self::Upgrade,
             (true, true) => Self::None,
         }
     }
@@ -57,7 +57,7 @@ impl Tls {
     fn port(self) -> u16 {
         match self {
             Self::Implicit => 465,
-            Self::StartTls => 587,
+            Self::Upgrade => 587,
             Self::None => 25,
         }
     }
@@ -120,7 +120,7 @@ async fn open(connection: &Connection) -> Result<AsyncSmtpConnection, String> {
     };
     let at_once = match tls {
         Tls::Implicit => Some(parameters()?),
-        Tls::StartTls | Tls::None => None,
+        Tls::Upgrade | Tls::None => None,
     };
     let us = ClientId::default();
     let address = (host.as_str(), port);
@@ -128,7 +128,7 @@ async fn open(connection: &Connection) -> Result<AsyncSmtpConnection, String> {
         AsyncSmtpConnection::connect_tokio1(address, Some(TIMEOUT), &us, at_once, None)
             .await
             .map_err(|err| format!("cannot connect to {host}:{port}: {}", chain(&err)))?;
-    if tls == Tls::StartTls {
+    if tls == Tls::Upgrade {
         server
             .starttls(parameters()?, &us)
             .await

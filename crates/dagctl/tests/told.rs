@@ -1,6 +1,5 @@
 //! What is told to people, and why something does not move, as a user of the command line has it.
 
-#![expect(clippy::unwrap_used, reason = "a test ends with a panic")]
 
 mod support;
 
