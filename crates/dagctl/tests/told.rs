@@ -1,6 +1,5 @@
 //! What is told to people, and why something does not move, as a user of the command line has it.
 
-
 mod support;
 
 use serde_json::Value;
