@@ -10,7 +10,7 @@ use dagctl_core::decide::decide;
 use dagctl_core::ids::{DagId, TaskId};
 use dagctl_core::operator::Operator;
 use dagctl_core::outcome::Outcome;
-use dagctl_core::run::{LimitFacts, RunFacts, Standing, TaskFacts};
+use dagctl_core::run::{RunFacts, Standing, TaskFacts};
 use dagctl_core::state::Verdict;
 use dagctl_core::template::{Context, ContextFacts, Quoting, render};
 use jiff::Timestamp;
@@ -38,11 +38,10 @@ fn facts(tasks: usize) -> RunFacts {
         std::cmp::Ordering::Greater => Standing::Waiting,
     };
     RunFacts {
-        cancelled_by: None,
-        limits: LimitFacts::default(),
         tasks: (0..tasks)
             .map(|at| TaskFacts::new(standing(at), 1, 0))
             .collect(),
+        ..RunFacts::default()
     }
 }
 

@@ -17,6 +17,12 @@ use crate::params::Param;
 use crate::retry::RetryPolicy;
 use crate::schedule::Schedule;
 
+mod conditions;
+mod rule;
+
+use conditions::Conditions;
+pub use rule::TriggerRule;
+
 /// A workflow: when it runs, and its tasks in an order in which upstream tasks come first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dag {
@@ -25,6 +31,7 @@ pub struct Dag {
     tasks: Vec<Task>,
     upstream: Vec<Vec<TaskIndex>>,
     downstream: Vec<Vec<TaskIndex>>,
+    conditions: Conditions,
 }
 
 /// The DAG-level fields.
@@ -89,6 +96,14 @@ pub struct Task {
     pub depends_on: Vec<TaskId>,
     /// What the upstream tasks' verdicts must be.
     pub trigger_rule: TriggerRule,
+    /// Set on a task that cleans up after others. Its rule is [`TriggerRule::AllDoneSetupSuccess`].
+    pub teardown: Option<Teardown>,
+    /// Whether a failure here leaves the run's state alone.
+    pub allow_failure: bool,
+    /// Whether the task waits until it succeeded, or was skipped, in the run before.
+    pub depends_on_past: bool,
+    /// Whether it also waits for the tasks directly downstream of it in the run before.
+    pub wait_for_downstream: bool,
     /// An expression; the task is skipped where it is false.
     pub run_if: Option<String>,
     /// When a failed attempt is tried again.
@@ -119,39 +134,11 @@ pub struct Task {
     pub doc_md: Option<String>,
 }
 
-/// What the verdicts of a task's upstream tasks must be for it to run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum TriggerRule {
-    /// All succeeded.
-    #[default]
-    AllSuccess,
-    /// All settled, however.
-    AllDone,
-    /// At least one failed; does not wait for the others.
-    OneFailed,
-}
-
-impl TriggerRule {
-    /// Every rule that works.
-    pub const ALL: [Self; 3] = [Self::AllSuccess, Self::AllDone, Self::OneFailed];
-
-    /// Airflow's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::AllSuccess => "all_success",
-            Self::AllDone => "all_done",
-            Self::OneFailed => "one_failed",
-        }
-    }
-
-    /// The letter in `dag_task.rule`.
-    pub fn letter(self) -> char {
-        match self {
-            Self::AllSuccess => 's',
-            Self::AllDone => 'd',
-            Self::OneFailed => 'f',
-        }
-    }
+/// What a task cleans up: it runs whatever happened after one of its setups succeeded, and does not decide the run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Teardown {
+    /// The tasks that it undoes; upstream of it, besides `depends_on`.
+    pub setups: Vec<TaskId>,
 }
 
 /// Why tasks do not make a DAG.
@@ -191,7 +178,8 @@ impl Dag {
         let mut upstream = vec![];
         for task in &tasks {
             let mut own = vec![];
-            for it in &task.depends_on {
+            let setups = task.teardown.iter().flat_map(|it| &it.setups);
+            for it in task.depends_on.iter().chain(setups) {
                 let at = place.get(it).ok_or_else(|| DagError::UnknownUpstream {
                     task: task.task_id.clone(),
                     missing: it.clone(),
@@ -225,12 +213,15 @@ impl Dag {
         }
         let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
         let tasks = order.iter().filter_map(|old| slots[*old].take()).collect();
-        Self {
+        let mut dag = Self {
             spec,
             tasks,
             upstream,
             downstream,
-        }
+            conditions: Conditions::default(),
+        };
+        dag.conditions = Conditions::of(&dag);
+        dag
     }
 
     /// The tasks, upstream first; a task's place is its [`TaskIndex`].
@@ -318,20 +309,12 @@ impl Dag {
 
     /// Everything upstream of `at`, however far, in the DAG's order.
     pub fn ancestors(&self, at: TaskIndex) -> Vec<TaskIndex> {
-        let mut seen = vec![false; self.tasks.len()];
-        let mut open = vec![at];
-        while let Some(it) = open.pop() {
-            for parent in self.upstream(it) {
-                if !std::mem::replace(&mut seen[place(*parent)], true) {
-                    open.push(*parent);
-                }
-            }
-        }
-        seen.iter()
-            .enumerate()
-            .filter(|(_, seen)| **seen)
-            .map(|(at, _)| index(at))
-            .collect()
+        reachable(&self.upstream, at)
+    }
+
+    /// Everything downstream of `at`, however far, in the DAG's order.
+    pub fn descendants(&self, at: TaskIndex) -> Vec<TaskIndex> {
+        reachable(&self.downstream, at)
     }
 }
 
@@ -343,6 +326,10 @@ impl Task {
             operator,
             depends_on: vec![],
             trigger_rule: TriggerRule::default(),
+            teardown: None,
+            allow_failure: false,
+            depends_on_past: false,
+            wait_for_downstream: false,
             run_if: None,
             retry: RetryPolicy::default(),
             execution_timeout: None,
@@ -358,6 +345,11 @@ impl Task {
             owner: None,
             doc_md: None,
         }
+    }
+
+    /// Whether a failure of the task fails its run.
+    pub fn fails_run(&self) -> bool {
+        !self.allow_failure && self.teardown.is_none()
     }
 }
 
@@ -389,6 +381,24 @@ impl DagSpec {
     pub fn instant(&self, date: DateTime) -> Option<Timestamp> {
         self.timezone.to_timestamp(date).ok()
     }
+}
+
+/// Where one gets from `start` along `edges`, in order; `start` itself only around a circle.
+fn reachable(edges: &[Vec<TaskIndex>], start: TaskIndex) -> Vec<TaskIndex> {
+    let mut seen = vec![false; edges.len()];
+    let mut open = vec![start];
+    while let Some(it) = open.pop() {
+        for next in &edges[place(it)] {
+            if !std::mem::replace(&mut seen[place(*next)], true) {
+                open.push(*next);
+            }
+        }
+    }
+    seen.iter()
+        .enumerate()
+        .filter(|(_, seen)| **seen)
+        .map(|(at, _)| index(at))
+        .collect()
 }
 
 fn index(at: usize) -> TaskIndex {

@@ -11,11 +11,16 @@ use crate::run::{
 };
 use crate::state::Verdict;
 
+mod chosen;
 mod end;
 mod ended;
+mod joins;
 mod ruling;
 mod stop;
+mod waiting;
 
+use chosen::Chosen;
+pub use joins::skipped_joins;
 use ruling::Ruling;
 
 /// Says what the facts of a run call for. `jitter` gives random numbers in `0.0..1.0` for the pauses between tries.
@@ -24,6 +29,7 @@ pub fn decide(dag: &Dag, facts: &RunFacts, jitter: &mut dyn FnMut() -> f64) -> P
         dag,
         facts,
         verdicts: facts.tasks.iter().map(|it| settled(&it.standing)).collect(),
+        chosen: chosen::by_branch(dag, facts),
         plan: Plan::default(),
     };
     for (at, task) in facts.tasks.iter().enumerate() {
@@ -52,11 +58,13 @@ struct Look<'a> {
     facts: &'a RunFacts,
     /// As the plan leaves them.
     verdicts: Vec<Option<Verdict>>,
+    chosen: Chosen,
     plan: Plan,
 }
 
 impl Look<'_> {
     fn task(&mut self, at: InstanceIndex, facts: &TaskFacts, jitter: &mut dyn FnMut() -> f64) {
+        let cancelled_by = self.cancelled_by(at.task);
         match &facts.standing {
             Standing::Settled(_) | Standing::Running => (),
             Standing::Ended(outcome) => self.ended(at, facts, outcome, jitter),
@@ -65,15 +73,15 @@ impl Look<'_> {
                     format!("its worker vanished {MAX_LOST} times while it held this task");
                 self.fail(at, Failure::new(FailureKind::LostWorker, message));
             }
-            Standing::Parked if self.facts.cancelled_by.is_some() && facts.attempt == 0 => {
+            Standing::Parked if cancelled_by.is_some() && facts.attempt == 0 => {
                 self.settle(at, Verdict::Skipped, self.left_out());
             }
             Standing::Queued | Standing::UpForRetry | Standing::Parked => {
-                if let Some(by) = &self.facts.cancelled_by {
+                if let Some(by) = cancelled_by {
                     self.fail(at, self.stopped(by));
                 }
             }
-            Standing::Waiting if self.facts.cancelled_by.is_some() => {
+            Standing::Waiting if cancelled_by.is_some() => {
                 self.settle(at, Verdict::Skipped, self.left_out());
             }
             Standing::Waiting => match self.ruling(at.task) {
@@ -82,9 +90,15 @@ impl Look<'_> {
                 Ruling::UpstreamFailed => {
                     self.settle(at, Verdict::UpstreamFailed, Why::Reason("upstream_failed"));
                 }
-                Ruling::Skip => self.settle(at, Verdict::Skipped, Why::Reason("upstream_skipped")),
+                Ruling::Skip(reason) => self.settle(at, Verdict::Skipped, Why::Reason(reason)),
             },
         }
+    }
+
+    /// Who stopped a task by stopping its run. Teardowns go on: what was set up is still there.
+    fn cancelled_by(&self, index: TaskIndex) -> Option<&str> {
+        let by = self.facts.cancelled_by.as_deref()?;
+        (!self.dag.is_teardown(index)).then_some(by)
     }
 
     fn queue(&mut self, at: InstanceIndex) {
@@ -118,7 +132,8 @@ impl Look<'_> {
         match (verdict, why) {
             // Who cancels a run knows it; nobody else needs to be woken for it.
             (Verdict::Failed, Why::Failure(it))
-                if it.kind != FailureKind::Cancelled && !self.goes_again_if_it_fails() =>
+                if !(it.kind == FailureKind::Cancelled
+                    || task.fails_run() && self.goes_again_if_it_fails()) =>
             {
                 let error = Some(it.message.as_str());
                 self.notify(told, NoticeEvent::Failure, &task.on_failure_callback, error);
@@ -133,14 +148,6 @@ impl Look<'_> {
             }
             (Verdict::Failed | Verdict::UpstreamFailed | Verdict::Skipped, _) => (),
         }
-    }
-
-    fn ruling(&self, index: TaskIndex) -> Ruling {
-        let Some(task) = self.dag.task(index) else {
-            return Ruling::Wait;
-        };
-        let upstream = self.dag.upstream(index).iter();
-        Ruling::of(task.trigger_rule, upstream.map(|it| self.verdict(*it)))
     }
 
     fn verdict(&self, index: TaskIndex) -> Option<Verdict> {

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::check::{Bounds, Check};
+use crate::ids::TaskId;
 
 /// A task's operator with its fields.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +25,10 @@ pub enum Operator {
     Http(Http),
     /// Runs a process.
     Shell(Shell),
+    /// Chooses which of the tasks directly below it run.
+    Branch(Branch),
+    /// Lets the tasks directly below it run in the newest run alone.
+    LatestOnly,
 }
 
 impl Operator {
@@ -37,13 +42,20 @@ impl Operator {
             Self::LoadFile(_) => "load_file",
             Self::Http(_) => "http",
             Self::Shell(_) => "shell",
+            Self::Branch(_) => "branch",
+            Self::LatestOnly => "latest_only",
         }
+    }
+
+    /// Whether it chooses which of the tasks directly below it run.
+    pub fn is_branch(&self) -> bool {
+        matches!(self, Self::Branch(_) | Self::LatestOnly)
     }
 
     /// The connection the task works on.
     pub fn conn_id(&self) -> Option<&str> {
         match self {
-            Self::Empty | Self::Shell(_) => None,
+            Self::Empty | Self::Shell(_) | Self::Branch(_) | Self::LatestOnly => None,
             Self::Sql(it) => Some(&it.conn_id),
             Self::SqlCheck(it) => Some(&it.conn_id),
             Self::BuildTable(it) => Some(&it.target.conn_id),
@@ -64,7 +76,12 @@ impl Operator {
             in_text(&it.schema) || in_text(&it.table) || checks.any(|it| in_text(&it.sql))
         };
         match self {
-            Self::Empty => false,
+            Self::Empty | Self::LatestOnly => false,
+            Self::Branch(it) => it
+                .options
+                .iter()
+                .filter_map(|it| it.when.as_deref())
+                .any(in_text),
             Self::Sql(it) => in_text(&it.sql) || in_map(&it.parameters),
             Self::SqlCheck(it) => in_text(&it.sql) || in_map(&it.parameters),
             Self::BuildTable(it) => in_text(&it.main_sql) || in_target(&it.target),
@@ -262,4 +279,20 @@ pub enum ShellCommand {
         /// The text.
         text: String,
     },
+}
+
+/// `operator: branch`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Branch {
+    /// In order: the first whose condition holds is taken; none, and all tasks directly below are skipped.
+    pub options: Vec<BranchOption>,
+}
+
+/// One of `branches`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchOption {
+    /// An expression; without it the option is taken whenever it is reached.
+    pub when: Option<String>,
+    /// Which of the tasks directly below run.
+    pub follow: Vec<TaskId>,
 }

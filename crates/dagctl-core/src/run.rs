@@ -1,5 +1,6 @@
 //! A run's facts at a moment, and the plan that [`crate::decide::decide`] makes of them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::callback::Callback;
@@ -8,7 +9,7 @@ use crate::outcome::{Failure, Outcome};
 use crate::state::{RunState, Verdict};
 
 /// What is known of a run. Tasks are in the DAG's order: a task's place is its [`TaskIndex`].
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunFacts {
     /// Who asked for the run to stop, if anybody did.
     pub cancelled_by: Option<String>,
@@ -16,6 +17,10 @@ pub struct RunFacts {
     pub limits: LimitFacts,
     /// Every task of the run.
     pub tasks: Vec<TaskFacts>,
+    /// What settled branches let run; one that left no decision has no entry.
+    pub followed: BTreeMap<TaskIndex, Vec<TaskIndex>>,
+    /// Tasks with `depends_on_past` that the run before holds up.
+    pub held_by_past: BTreeSet<TaskIndex>,
 }
 
 impl RunFacts {
@@ -183,7 +188,8 @@ pub enum Why {
     Failure(Failure),
     /// Its attempt asked to be skipped, with this reason.
     AskedToSkip(String),
-    /// It never ran: a stable word (`upstream_failed`, `upstream_skipped`, `cancelled`, …).
+    /// It never ran: a stable word (`upstream_failed`, `upstream_skipped`, `not_followed`, `trigger_rule`,
+    /// `cancelled`).
     Reason(&'static str),
 }
 

@@ -144,6 +144,11 @@ impl Timetable {
         })
     }
 
+    /// Whether nothing newer is owed than the run of an interval that ended at `end`: the next one still goes on.
+    pub fn is_latest(&self, end: Timestamp, now: Timestamp) -> bool {
+        self.next_tick(end).is_none_or(|it| now <= it)
+    }
+
     /// The newest complete interval before a manual run's logical date; empty without ticks.
     pub fn manual_interval(&self, logical_date: Timestamp) -> Interval {
         self.interval_to(logical_date).unwrap_or(Interval {

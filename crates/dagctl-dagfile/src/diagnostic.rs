@@ -165,6 +165,8 @@ codes! {
     UnboundParameter = "D032" Error,
     /// A value in `parameters` that the SQL does not name.
     UnusedParameter = "D033" Warning,
+    /// A join below a branch that is skipped with what is not followed.
+    SkippedJoin = "D034" Warning,
     /// DAGs that run on news of each other's tables, for ever.
     AssetCycle = "D060" Error,
     /// A schedule waits for news of a table that no task writes.

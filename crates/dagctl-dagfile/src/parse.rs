@@ -19,12 +19,14 @@ use dagctl_core::nearest::nearest;
 
 mod assets;
 mod binds;
+mod branch;
 mod callback;
 mod check;
 mod date;
 mod defaults;
 mod expansion;
 mod graph;
+mod group;
 mod indentation;
 mod limits;
 mod operator;
@@ -33,6 +35,7 @@ mod schedule;
 mod spec;
 mod table;
 mod task;
+mod teardown;
 
 pub(crate) use self::graph::{Draft, ancestors};
 
@@ -174,9 +177,15 @@ fn read_dag(
     graph::check(session, &drafts);
     let params = spec.params_known.then_some(&spec.param_names[..]);
     lint::run(session, params, &drafts);
+    let places: Vec<_> = drafts
+        .iter()
+        .map(|it| (it.task_id.clone(), it.place))
+        .collect();
     let tasks: Option<Vec<_>> = drafts.into_iter().map(|it| it.task).collect();
     // What `Dag::new` refuses has been reported with its place above.
-    Dag::new(spec.spec?, tasks?).ok()
+    let dag = Dag::new(spec.spec?, tasks?).ok()?;
+    branch::check_joins(session, &dag, &places);
+    Some(dag)
 }
 
 /// A file without `tasks`: perhaps a config file, perhaps a DAG with a typo. The folder knows which.

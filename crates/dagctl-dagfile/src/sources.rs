@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::glob::Glob;
 use crate::ignore::IgnoredFile;
 use crate::lint::Job;
+use crate::text::Text;
 use crate::yaml::{self, Node};
 use dagctl_core::asset::Asset;
 use dagctl_core::nearest::nearest;
@@ -127,6 +128,9 @@ pub(crate) struct Session<'a> {
     pub(crate) task: Option<usize>,
     /// The notifiers that have a name here, the nearest definition first.
     pub(crate) notifiers: Vec<(String, Node)>,
+    /// What branches follow, by their place among the DAG's tasks and the option's number; looked up once all names are
+    /// known.
+    pub(crate) follows: Vec<(usize, usize, Text)>,
 }
 
 /// What a reading depended on, so that it can be reused while none of it changes.
@@ -151,6 +155,7 @@ impl<'a> Session<'a> {
             awaited: vec![],
             task: None,
             notifiers: vec![],
+            follows: vec![],
         }
     }
 

@@ -40,6 +40,11 @@ pub(crate) const TASK: &[&str] = &[
     "operator",
     "depends_on",
     "trigger_rule",
+    "group",
+    "teardown",
+    "allow_failure",
+    "depends_on_past",
+    "wait_for_downstream",
     "retries",
     "retry_delay",
     "retry_exponential_backoff",
@@ -65,19 +70,22 @@ pub(crate) const TASK: &[&str] = &[
 pub(crate) const TASK_NOT_YET: &[&str] = &[
     "pool_slots",
     "weight_rule",
-    "depends_on_past",
-    "wait_for_downstream",
     "max_active_tis_per_dag",
     "max_active_tis_per_dagrun",
-    "allow_failure",
     "expand",
-    "group",
-    "teardown",
 ];
 
 /// Fields that name or place one task, and therefore are no defaults.
-pub(crate) const ONE_TASK_ONLY: &[&str] =
-    &["operator", "depends_on", "for_each", "reads", "writes"];
+pub(crate) const ONE_TASK_ONLY: &[&str] = &[
+    "operator",
+    "depends_on",
+    "for_each",
+    "group",
+    "teardown",
+    "branches",
+    "reads",
+    "writes",
+];
 
 /// An operator's own fields.
 pub(crate) struct OperatorFields {
@@ -231,14 +239,22 @@ pub(crate) const OPERATORS: &[OperatorFields] = &[
         ],
         not_yet: &[],
     },
+    OperatorFields {
+        name: "branch",
+        works: &["branches"],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "latest_only",
+        works: &[],
+        not_yet: &[],
+    },
 ];
 
 /// The operators of the language that do not work yet.
 pub(crate) const OPERATORS_NOT_YET: &[&str] = &[
-    "branch",
     "trigger_dagrun",
     "approval",
-    "latest_only",
     "sql_sensor",
     "http_sensor",
     "file_sensor",
@@ -248,7 +264,6 @@ pub(crate) const OPERATORS_NOT_YET: &[&str] = &[
 
 /// Fields of those operators.
 const FIELDS_NOT_YET: &[&str] = &[
-    "branches",
     "trigger_dag_id",
     "conf",
     "wait_for_completion",

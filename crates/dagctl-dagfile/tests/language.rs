@@ -504,3 +504,93 @@ notifiers:
         [Callback::new("email", Notifier::Email(mail))]
     );
 }
+
+#[test]
+fn every_trigger_rule_is_read() {
+    for rule in TriggerRule::ALL {
+        let dag = one(&format!(
+            "tasks:\n  a: {{operator: empty}}\n  b: {{operator: empty, depends_on: a, trigger_rule: {}}}\n",
+            rule.name()
+        ));
+        assert_eq!(dag.tasks()[1].trigger_rule, rule);
+    }
+}
+
+#[test]
+fn a_branch_follows_tasks_expansions_and_groups_directly_below_it() {
+    let dag = one("
+tasks:
+  how:
+    operator: branch
+    branches:
+      - when: params.full
+        follow: [build, staging]
+      - follow: small
+  build: {operator: empty, for_each: {values: [a, b]}, depends_on: how}
+  load: {operator: empty, group: staging, depends_on: how}
+  check: {operator: empty, group: staging, depends_on: staging.load}
+  small: {operator: empty, depends_on: how}
+params: {full: true}
+");
+    let Operator::Branch(branch) = &dag.tasks()[0].operator else {
+        panic!("{:?}", dag.tasks()[0]);
+    };
+    let followed = |at: usize| -> Vec<&str> {
+        let follow = branch.options[at].follow.iter();
+        follow.map(|it| it.as_str()).collect()
+    };
+    assert_eq!(followed(0), ["build.a", "build.b", "staging.load"]);
+    assert_eq!(followed(1), ["small"]);
+    assert_eq!(branch.options[0].when.as_deref(), Some("params.full"));
+    assert_eq!(branch.options[1].when, None);
+}
+
+#[test]
+fn to_wait_for_a_group_is_to_wait_for_its_last_tasks_but_teardowns() {
+    let dag = one("
+default_args: {trigger_rule: all_done}
+tasks:
+  create: {operator: empty, group: etl}
+  load: {operator: empty, group: etl, depends_on: etl.create}
+  each: {operator: empty, group: etl.deep, for_each: {values: [x, y]}, depends_on: etl.create}
+  after_deep: {operator: empty, group: etl, depends_on: etl.deep}
+  drop: {operator: empty, group: etl, depends_on: [etl.load, etl.after_deep], teardown: {setups: [etl.create]}}
+  report: {operator: empty, depends_on: etl}
+  one: {operator: empty, depends_on: etl.deep.each.x}
+");
+    let task = |name: &str| dag.task(dag.index_of(name).unwrap()).unwrap();
+    let upstream = |name: &str| -> Vec<&str> {
+        let task = task(name);
+        task.depends_on.iter().map(|it| it.as_str()).collect()
+    };
+    assert_eq!(upstream("report"), ["etl.load", "etl.after_deep"]);
+    assert_eq!(
+        upstream("etl.after_deep"),
+        ["etl.deep.each.x", "etl.deep.each.y"]
+    );
+    assert_eq!(upstream("one"), ["etl.deep.each.x"]);
+    let drop = task("etl.drop");
+    let setups = &drop.teardown.as_ref().unwrap().setups;
+    assert_eq!(setups[0].as_str(), "etl.create");
+    assert_eq!(drop.trigger_rule, TriggerRule::AllDoneSetupSuccess);
+    assert_eq!(task("report").trigger_rule, TriggerRule::AllDone);
+}
+
+#[test]
+fn the_run_before_and_allowed_failures_are_read() {
+    let dag = one("
+tasks:
+  a: {operator: latest_only, allow_failure: true}
+  b: {operator: empty, depends_on_past: true}
+  c: {operator: empty, wait_for_downstream: true}
+");
+    let tasks = dag.tasks();
+    assert_eq!(tasks[0].operator, Operator::LatestOnly);
+    let flags = |at: usize| {
+        let it = &tasks[at];
+        (it.allow_failure, it.depends_on_past, it.wait_for_downstream)
+    };
+    assert_eq!(flags(0), (true, false, false));
+    assert_eq!(flags(1), (false, true, false));
+    assert_eq!(flags(2), (false, true, true));
+}

@@ -1,6 +1,6 @@
 //! The look: lock a run, load its facts, decide, apply. Safe at any time, any number of times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
 use anyhow::Context as _;
@@ -18,6 +18,7 @@ use dagctl_store::runs::StartedRuns;
 
 use crate::Engine;
 use crate::notice_payload::{self, RunFacts};
+use crate::past;
 
 /// What a look led to, for the hints that follow its commit.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ pub(crate) struct Led {
     pub(crate) assets: bool,
     /// DAGs of which a run ended.
     pub(crate) ended: Vec<DagKey>,
+    /// DAGs in which something happened that later runs may wait for.
+    pub(crate) later: BTreeSet<DagKey>,
 }
 
 impl Engine {
@@ -117,7 +120,13 @@ impl Engine {
             facts.standing = Standing::Ended(it.outcome.clone());
             facts.attempt = it.row.key.attempt.get();
         }
+        past::add_conditions(look, &dag, &mut locked).await?;
         let plan = decide(&dag, &locked.facts, &mut rand::random::<f64>);
+        let is_news = locked.is_wanted || !plan.is_empty();
+        if is_news && !dag.depend_on_past().is_empty() {
+            look.note_for_later_runs(locked.dag_key).await?;
+            led.later.insert(locked.dag_key);
+        }
         let notices = self.notices(look, &dag, &locked, &plan, &ended).await?;
         let gathering = self.inner.config.gathering;
         look.add_notices(run, &notices, gathering).await?;
@@ -232,6 +241,9 @@ impl Engine {
         if led.assets {
             self.tell(Topic::Schedule);
         }
+        for dag in led.later {
+            self.tell_later_runs_later(dag);
+        }
     }
 
     /// Starts runs that waited for the end of another one, and lets the scheduler see that it ended.
@@ -262,7 +274,7 @@ impl Engine {
     }
 
     /// Looks at a run beside whatever the caller does.
-    fn advance_later(&self, run: DagRunId) {
+    pub(crate) fn advance_later(&self, run: DagRunId) {
         let engine = self.clone();
         let look: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             if let Err(error) = engine.advance(run).await {
@@ -270,6 +282,14 @@ impl Engine {
             }
         });
         tokio::spawn(look);
+    }
+
+    fn tell_later_runs_later(&self, dag: DagKey) {
+        let engine = self.clone();
+        let told: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            engine.tell_later_runs(dag).await;
+        });
+        tokio::spawn(told);
     }
 
     /// Tells workers, here and elsewhere, that there are queued tasks.

@@ -28,6 +28,7 @@ mod hints;
 mod limits;
 mod log_writer;
 mod notice_payload;
+mod past;
 
 use std::sync::Arc;
 

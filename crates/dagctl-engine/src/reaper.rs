@@ -55,7 +55,10 @@ impl Reaper {
         if found.set_aside {
             store.end_set_aside().await?;
         }
-        let looked = look_at(&self.engine, &found.runs).await;
+        let mut looked = look_at(&self.engine, &found.runs).await;
+        for dag in found.news {
+            looked &= self.engine.tell_later_runs(dag).await;
+        }
         let again = found.held || (found.silent && blind.is_none()) || !looked;
         Ok(found
             .next

@@ -96,13 +96,11 @@ impl Scheduler {
         let store = self.engine.store().clone();
         // In a task that nobody cancels: a transaction is never dropped half-way.
         let taken = tokio::spawn(async move { store.take_schedule_step(&step).await }).await??;
-        if let Some((made, queued)) = taken {
+        if let Some((made, started)) = taken {
             if made > 0 {
                 info!(dag.id = %known.dag_id, "Made {made} runs of `{}`", known.dag_id);
             }
-            if queued > 0 {
-                self.engine.hint_ready();
-            }
+            self.engine.follow_started(started).await;
         }
         Ok(made_all)
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use dagctl_core::ids::{AttemptKey, DagRunId, WorkerId};
+use dagctl_core::ids::{AttemptKey, DagRunId, TaskIndex, WorkerId};
 use dagctl_runner::{StopReason, Stopper};
 use dagctl_store::attempts::Claim;
 use dagctl_store::workers::{Heartbeat, NewWorker};
@@ -310,9 +310,13 @@ impl Worker {
         }
     }
 
-    fn cancel(&self, runs: &[(DagRunId, String)]) {
+    fn cancel(&self, tasks: &[(DagRunId, TaskIndex, String)]) {
         for (key, stopper) in self.lock().iter() {
-            if let Some((_, by)) = runs.iter().find(|(run, _)| *run == key.instance.dag_run_id) {
+            let instance = (key.instance.dag_run_id, key.instance.task_index);
+            if let Some((.., by)) = tasks
+                .iter()
+                .find(|(run, task, _)| (*run, *task) == instance)
+            {
                 stopper.stop(StopReason::Cancelled { by: by.clone() });
             }
         }

@@ -10,6 +10,7 @@ pub mod shell;
 pub mod slack;
 pub mod stop;
 
+mod branch;
 mod build_table;
 mod clean_up;
 mod delivery;
@@ -167,6 +168,11 @@ async fn dispatch(attempt: &Attempt, log: &Log) -> Outcome {
         Operator::BuildTable(spec) => build_table::run(attempt, spec, log).await,
         Operator::LoadFile(spec) => load_file::run(attempt, spec, log).await,
         Operator::Http(spec) => http::run(attempt, spec, log).await,
+        Operator::Branch(spec) => branch::run(attempt, spec, log).await,
+        Operator::LatestOnly => Err(Failure::new(
+            FailureKind::Internal,
+            "`latest_only` is decided before it is run",
+        )),
     };
     match outputs {
         Ok(outputs) => Outcome::Success { outputs },

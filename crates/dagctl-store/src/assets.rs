@@ -8,7 +8,7 @@ use jiff_sqlx::ToSqlx;
 use sqlx::{Postgres, Transaction};
 
 use crate::plans::Look;
-use crate::runs::{Created, NewRun, create, lock_places};
+use crate::runs::{Created, NewRun, StartedRuns, create, lock_places};
 use crate::{Store, StoreError};
 
 /// Events told in one transaction at most.
@@ -184,8 +184,8 @@ impl Store {
     }
 
     /// Makes the run of a DAG that has news, and takes the news, in one transaction. `None`: somebody else was faster, or
-    /// paused the DAG. Otherwise how many tasks that queued.
-    pub async fn take_asset_step(&self, step: &AssetStep) -> Result<Option<i64>, StoreError> {
+    /// paused the DAG. Otherwise what started.
+    pub async fn take_asset_step(&self, step: &AssetStep) -> Result<Option<StartedRuns>, StoreError> {
         let mut tx = self.begin().await?;
         let dag = step.dag_key.get();
         lock_places(&mut tx, &[dag]).await?;
@@ -222,7 +222,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(Some(creation.queued))
+        Ok(Some(creation.started))
     }
 
     /// Notes that the news of a DAG do not call for a run, unless more have come since.

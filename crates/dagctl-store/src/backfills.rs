@@ -432,10 +432,7 @@ impl Look {
         )
         .execute(&mut *self.tx)
         .await?;
-        Ok(StartedRuns {
-            queued: creation.queued,
-            to_look_at: vec![],
-        })
+        Ok(creation.started)
     }
 
     /// Notes what became of a date whose run goes again: it does, or it stays as it is.

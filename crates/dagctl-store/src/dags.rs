@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use crate::plans::letter;
-use crate::runs::{Created, NewRun, create, readable_dag_id};
+use crate::runs::{Created, NewRun, StartedRuns, create, readable_dag_id};
 use crate::{Store, StoreError};
 
 /// A good text of a DAG, to be stored.
@@ -310,11 +310,11 @@ impl Store {
     }
 
     /// Makes the runs of one look at the clock and moves the watermark, in one transaction. `None`: somebody else
-    /// was faster. Otherwise how many runs were made, and how many tasks that queued.
+    /// was faster. Otherwise how many runs were made, and what started.
     pub async fn take_schedule_step(
         &self,
         step: &ScheduleStep,
-    ) -> Result<Option<(usize, i64)>, StoreError> {
+    ) -> Result<Option<(usize, StartedRuns)>, StoreError> {
         let mut tx = self.begin().await?;
         // It only moves forward, but for the first look: that one begins where the schedule does, which may be long ago.
         let moved = sqlx::query!(
@@ -348,7 +348,7 @@ impl Store {
         let is_new = |it: &&Created| matches!(it, Created::New { .. });
         let made = creation.runs.iter().filter(is_new).count();
         tx.commit().await?;
-        Ok(Some((made, creation.queued)))
+        Ok(Some((made, creation.started)))
     }
 
     /// Stops or resumes a DAG's schedule; `None`: there is no such DAG, `Some(false)`: it stood so already.

@@ -51,6 +51,8 @@ pub struct Neglected {
     /// Runs in which something is left to decide: marked so, asked to stop, all settled, or with a task that keeps
     /// losing its worker.
     pub runs: Vec<DagRunId>,
+    /// DAGs in which something happened that later runs may wait for.
+    pub news: Vec<DagKey>,
     /// How long until the next lease runs out, unless it is renewed.
     pub next: Option<Duration>,
 }
@@ -111,6 +113,7 @@ impl Store {
             held: row.held,
             set_aside: row.set_aside,
             runs: row.runs.into_iter().map(DagRunId).collect(),
+            news: row.news.into_iter().map(DagKey).collect(),
             next: seconds(row.next),
         })
     }

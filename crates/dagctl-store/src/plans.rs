@@ -14,6 +14,9 @@ use crate::dags::{VersionTexts, version_texts};
 use crate::{Store, StoreError};
 
 mod apply;
+mod conditions;
+
+pub use conditions::{PastAsked, PastNews};
 
 /// A transaction that looks at runs. Dropped without [`Look::commit`], it changes nothing.
 pub struct Look {
@@ -216,6 +219,7 @@ impl Look {
                     waits_for_retry: row.waits_for_retry,
                 },
                 tasks,
+                ..RunFacts::default()
             },
         }))
     }

@@ -277,7 +277,8 @@ impl Store {
 pub struct StartedRuns {
     /// Tasks put into the queue.
     pub queued: i64,
-    /// Runs that go on after they had ended: a look decides what of them starts. They are marked for it.
+    /// Runs of which a look decides what starts: they go on after they had ended, or have tasks that may wait for the run
+    /// before. They are marked for it.
     pub to_look_at: Vec<DagRunId>,
 }
 
@@ -312,7 +313,7 @@ pub(crate) async fn start_queued(
         .await?;
     for row in rows {
         started.queued = row.queued;
-        if row.goes_on {
+        if row.is_undecided {
             started.to_look_at.push(DagRunId(row.dag_run_id));
         }
         started

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dagctl_core::ids::{DagRunId, WorkerId};
+use dagctl_core::ids::{DagRunId, TaskIndex, WorkerId};
 use dagctl_core::run::MAX_LOST;
 
 use crate::{Store, StoreError};
@@ -26,10 +26,10 @@ pub struct NewWorker {
 /// What a heartbeat learned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heartbeat {
-    /// The lease holds; these runs of it are asked to stop, by whom.
+    /// The lease holds; these tasks of it are asked to stop, by whom.
     Alive {
-        /// Runs to stop, and who asked.
-        cancelled: Vec<(DagRunId, String)>,
+        /// Tasks to stop, and who asked. Teardowns go on.
+        cancelled: Vec<(DagRunId, TaskIndex, String)>,
     },
     /// The lease is gone: everything under way must stop, none of it counts.
     Lost,
@@ -77,10 +77,14 @@ impl Store {
                 where worker_id = $1 and lost_at is null
                 returning worker_id
             )
-            select distinct r.dag_run_id as "dag_run_id?", coalesce(r.cancel_requested_by, 'somebody') as "by!"
+            select distinct q.dag_run_id as "dag_run_id?", q.task_index as "task_index?",
+                coalesce(r.cancel_requested_by, 'somebody') as "by!"
             from renewed w
-            left join (ready q join dag_run r on r.dag_run_id = q.dag_run_id and r.cancel_requested_at is not null)
-                on q.worker_id = w.worker_id"#,
+            left join (
+                ready q
+                join dag_run r on r.dag_run_id = q.dag_run_id and r.cancel_requested_at is not null
+                join dag_task k on k.dag_version_id = q.dag_version_id and k.task_index = q.task_index and k.rule <> 't'
+            ) on q.worker_id = w.worker_id"#,
             worker.get(),
             lease.as_secs_f64()
         )
@@ -92,7 +96,7 @@ impl Store {
         Ok(Heartbeat::Alive {
             cancelled: rows
                 .into_iter()
-                .filter_map(|it| Some((DagRunId(it.dag_run_id?), it.by)))
+                .filter_map(|it| Some((DagRunId(it.dag_run_id?), TaskIndex(it.task_index?), it.by)))
                 .collect(),
         })
     }

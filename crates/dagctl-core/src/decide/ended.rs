@@ -15,7 +15,8 @@ impl Look<'_> {
         outcome: &Outcome,
         jitter: &mut dyn FnMut() -> f64,
     ) {
-        match (outcome, &self.facts.cancelled_by) {
+        let cancelled_by = self.cancelled_by(at.task).map(str::to_owned);
+        match (outcome, &cancelled_by) {
             (Outcome::Success { .. }, _) => self.settle(at, Verdict::Success, Why::Succeeded),
             (Outcome::Skipped { reason }, _) => {
                 self.settle(at, Verdict::Skipped, Why::AskedToSkip(reason.clone()));

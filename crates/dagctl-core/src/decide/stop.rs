@@ -76,6 +76,7 @@ mod tests {
             cancelled_by: by.map(str::to_owned),
             limits,
             tasks: standings.map(task).into(),
+            ..RunFacts::default()
         };
         decide(&chain(retries), &facts, &mut || 0.5)
     }

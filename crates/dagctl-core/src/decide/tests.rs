@@ -1,10 +1,6 @@
-//! Facts in, plan out, as text; then properties over random runs.
+//! Facts in, plan out, as text.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 use super::decide;
 use crate::callback::Callback;
@@ -13,8 +9,12 @@ use crate::ids::{DagId, TaskId, TaskIndex};
 use crate::operator::Operator;
 use crate::outcome::{Failure, FailureKind, Outcome};
 use crate::retry::RetryPolicy;
-use crate::run::{Action, LimitFacts, Plan, RunFacts, Standing, TaskFacts};
-use crate::state::{RunState, Verdict};
+use crate::run::{Action, Plan, RunFacts, Standing, TaskFacts};
+use crate::state::Verdict;
+
+mod random;
+mod rules;
+mod truth;
 
 fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
     Task {
@@ -69,9 +69,8 @@ fn run(text: &str) -> (Dag, RunFacts) {
     (
         dag(tasks, 16),
         RunFacts {
-            cancelled_by: None,
-            limits: LimitFacts::default(),
             tasks: facts,
+            ..RunFacts::default()
         },
     )
 }
@@ -279,137 +278,4 @@ fn a_parked_task_is_left_to_its_place_and_a_cancel_skips_it_unless_it_was_tried(
     facts.cancelled_by = Some("kim".into());
     let plan = decide(&dag, &facts, &mut || 1.0);
     assert_eq!(told(&dag, &plan), "a → skipped; b → failed; run → failed");
-}
-
-/// A random DAG: each task waits for some of the earlier ones.
-fn any_dag() -> impl Strategy<Value = Dag> {
-    (
-        vec((any::<u16>(), any::<u16>(), 0..3_usize), 1..12),
-        1..14_u32,
-    )
-        .prop_map(|(nodes, max_active_tasks)| {
-            let tasks = nodes.iter().enumerate().map(|(at, (one, other, rule))| {
-                let upstream: Vec<String> = (0..at)
-                    .filter(|it| (one & other) >> it & 1 == 1)
-                    .map(|it| format!("t{it}"))
-                    .collect();
-                let upstream: Vec<&str> = upstream.iter().map(String::as_str).collect();
-                task(&format!("t{at}"), TriggerRule::ALL[*rule], &upstream)
-            });
-            dag(tasks.collect(), max_active_tasks)
-        })
-}
-
-fn outcome(number: u8) -> Outcome {
-    match number % 8 {
-        0..=3 => Outcome::success(),
-        4 => Outcome::Skipped {
-            reason: "asked to".into(),
-        },
-        5 => Failure::new(FailureKind::Connect, "refused").into(),
-        6 => Failure::new(FailureKind::Check, "too few").into(),
-        _ => Outcome::HandedBack,
-    }
-}
-
-/// What the facts are after a plan was carried out: what may start is parked where the run has no place for it.
-fn after(facts: &RunFacts, plan: &Plan, limit: usize) -> RunFacts {
-    let mut facts = facts.clone();
-    for it in &plan.moves {
-        let task = &mut facts.tasks[usize::try_from(it.task.get()).unwrap()];
-        task.standing = match &it.action {
-            Action::Queue | Action::Requeue => Standing::Parked,
-            Action::Retry { .. } => {
-                task.tries += 1;
-                Standing::UpForRetry
-            }
-            Action::Settle { verdict, .. } => Standing::Settled(*verdict),
-        };
-    }
-    fill(&mut facts, limit);
-    facts
-}
-
-fn fill(facts: &mut RunFacts, limit: usize) {
-    let free = limit.saturating_sub(active(facts));
-    let parked = facts.tasks.iter_mut();
-    for it in parked
-        .filter(|it| it.standing == Standing::Parked)
-        .take(free)
-    {
-        it.standing = Standing::Queued;
-    }
-}
-
-fn active(facts: &RunFacts) -> usize {
-    facts
-        .tasks
-        .iter()
-        .filter(|it| matches!(it.standing, Standing::Queued | Standing::Running))
-        .count()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Every run ends, whatever happens in whatever order; on the way no task starts before its upstream
-    /// tasks settled, what settled stays, and a second look changes nothing.
-    #[test]
-    fn a_run_keeps_every_promise_on_its_way_to_its_end(
-        dag in any_dag(),
-        events in vec((any::<u8>(), any::<u8>()), 80),
-        cancel_at in proptest::option::weighted(0.2, 0..80_usize),
-    ) {
-        let waiting = TaskFacts::new(Standing::Waiting, 0, 0);
-        let mut facts = RunFacts { cancelled_by: None, limits: LimitFacts::default(), tasks: vec![waiting; dag.tasks().len()] };
-        let limit = usize::try_from(dag.spec.max_active_tasks).unwrap();
-        let mut ended = None;
-        // Enough rounds beyond the random events that whatever is left succeeds.
-        let rest = (0..200_u16).map(|it| (u8::try_from(it % 256).unwrap(), 0));
-        for (round, (pick, how)) in events.into_iter().chain(rest).enumerate() {
-            if Some(round) == cancel_at && ended.is_none() {
-                facts.cancelled_by = Some("kim".into());
-            }
-            let plan = decide(&dag, &facts, &mut || 0.5);
-            for it in &plan.moves {
-                let task = &facts.tasks[usize::try_from(it.task.get()).unwrap()];
-                prop_assert!(!matches!(task.standing, Standing::Settled(_)), "a settled task moved");
-                if it.action == Action::Queue && dag.task(it.task).unwrap().trigger_rule != TriggerRule::OneFailed {
-                    let settled = after(&facts, &plan, limit);
-                    for upstream in dag.upstream(it.task) {
-                        let upstream = &settled.tasks[usize::try_from(upstream.get()).unwrap()];
-                        prop_assert!(matches!(upstream.standing, Standing::Settled(_)), "queued before its upstream");
-                    }
-                }
-            }
-            let places: BTreeSet<_> = plan.moves.iter().map(|it| it.task).collect();
-            prop_assert_eq!(places.len(), plan.moves.len(), "one move a task at most");
-            facts = after(&facts, &plan, limit);
-            prop_assert!(decide(&dag, &facts, &mut || 0.5).moves.is_empty(), "a second look moved something");
-            if let Some(state) = plan.ends {
-                prop_assert!(facts.tasks.iter().all(|it| matches!(it.standing, Standing::Settled(_))));
-                ended = Some(state);
-                break;
-            }
-            // Something happens to one of the tasks that something can happen to.
-            let open: Vec<usize> = (0..facts.tasks.len())
-                .filter(|it| {
-                    matches!(facts.tasks[*it].standing, Standing::Queued | Standing::Running | Standing::UpForRetry)
-                })
-                .collect();
-            prop_assert!(!open.is_empty(), "nothing can happen, and the run has not ended: {facts:?}");
-            let task = &mut facts.tasks[open[usize::from(pick) % open.len()]];
-            task.standing = match task.standing {
-                Standing::Running => Standing::Ended(outcome(how)),
-                Standing::UpForRetry => Standing::Parked,
-                _ => Standing::Running,
-            };
-            fill(&mut facts, limit);
-        }
-        prop_assert!(ended.is_some(), "the run never ended: {facts:?}");
-        let failed = facts.tasks.iter().any(|it| {
-            matches!(it.standing, Standing::Settled(Verdict::Failed | Verdict::UpstreamFailed))
-        });
-        prop_assert_eq!(ended == Some(RunState::Failed), failed || facts.cancelled_by.is_some());
-    }
 }

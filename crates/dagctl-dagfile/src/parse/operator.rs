@@ -3,10 +3,10 @@
 use dagctl_core::operator::{Fetch, Http, Operator, Paging, Shell, ShellCommand, Sql, SqlCheck};
 use serde_json::{Map, Value};
 
-use super::binds;
 use super::check::bounds;
 use super::table::{build_table, load_file, sql_with_place};
 use super::task::{Site, expression};
+use super::{binds, branch};
 use crate::diagnostic::Code;
 use crate::layers::{Layers, check_fields};
 use crate::lint::Names;
@@ -72,6 +72,8 @@ pub(super) fn read(session: &mut Session<'_>, site: &Site<'_>) -> Option<Operato
         "load_file" => load_file(session, site, &layers).map(Operator::LoadFile),
         "http" => http(session, site, &layers).map(Operator::Http),
         "shell" => shell(session, site, &layers).map(Operator::Shell),
+        "branch" => branch::read(session, site, &layers).map(Operator::Branch),
+        "latest_only" => Some(Operator::LatestOnly),
         _ => None,
     }
 }

@@ -9,9 +9,9 @@ use dagctl_core::retry::{RetryOn, RetryPolicy};
 
 use super::defaults::Defaults;
 use super::expansion::{self, Member, Replacements};
-use super::graph::{Directory, Draft};
+use super::graph::{Directory, Draft, Upstream};
 use super::indentation::{self, Beside};
-use super::{assets, callback, operator};
+use super::{assets, branch, callback, group, operator, teardown};
 use crate::diagnostic::Code;
 use crate::layers::Layers;
 use crate::lint::Names;
@@ -26,21 +26,26 @@ pub(super) const MAX_TASKS: usize = 20_000;
 const TRIGGER_RULES: Choice<'_, TriggerRule> = Choice {
     works: &[
         ("all_success", TriggerRule::AllSuccess),
+        ("all_failed", TriggerRule::AllFailed),
         ("all_done", TriggerRule::AllDone),
+        (
+            "all_done_min_one_success",
+            TriggerRule::AllDoneMinOneSuccess,
+        ),
+        ("all_skipped", TriggerRule::AllSkipped),
+        ("one_success", TriggerRule::OneSuccess),
         ("one_failed", TriggerRule::OneFailed),
+        ("one_done", TriggerRule::OneDone),
+        ("none_failed", TriggerRule::NoneFailed),
+        (
+            "none_failed_min_one_success",
+            TriggerRule::NoneFailedMinOneSuccess,
+        ),
+        ("none_skipped", TriggerRule::NoneSkipped),
+        ("always", TriggerRule::Always),
+        ("all_done_setup_success", TriggerRule::AllDoneSetupSuccess),
     ],
-    not_yet: &[
-        "all_failed",
-        "all_skipped",
-        "all_done_min_one_success",
-        "all_done_setup_success",
-        "one_done",
-        "one_success",
-        "none_failed",
-        "none_failed_min_one_success",
-        "none_skipped",
-        "always",
-    ],
+    not_yet: &[],
 };
 
 /// A task of the file, or one member of its expansion.
@@ -113,15 +118,20 @@ pub(super) fn read_all(
         drafts.push(read(session, &site, &directory));
     }
     session.task = None;
+    group::wait_for_leaves(session, &directory, &mut drafts);
+    branch::resolve(session, &directory, &mut drafts);
     let names: Vec<_> = planned.into_iter().map(|it| it.task_id).collect();
     for draft in &mut drafts {
         if let Some(task) = &mut draft.task {
-            let ids = draft
-                .upstream
-                .iter()
-                .map(|(at, _)| TaskId::new(names[*at].clone()));
-            // A name that is none has been reported, and leaves no DAG.
-            task.depends_on = ids.filter_map(Result::ok).collect();
+            let ids = |all: &[(usize, Place)]| {
+                let ids = all.iter().map(|(at, _)| TaskId::new(names[*at].clone()));
+                // A name that is none has been reported, and leaves no DAG.
+                ids.filter_map(Result::ok).collect()
+            };
+            task.depends_on = ids(&draft.upstream);
+            if let Some(it) = &mut task.teardown {
+                it.setups = ids(&draft.setups);
+            }
         }
     }
     drafts
@@ -173,10 +183,15 @@ fn plan(
             continue;
         };
         let body = without_for_each(&entry.value);
+        let group = group::of(session, &entry.value);
+        let base = match &group {
+            Some(it) => format!("{it}.{}", entry.key),
+            None => entry.key.clone(),
+        };
         for member in members {
             let task_id = match member.name.as_str() {
-                "" => entry.key.clone(),
-                name => format!("{}.{name}", entry.key),
+                "" => base.clone(),
+                name => format!("{base}.{name}"),
             };
             if let Err(error) = TaskId::new(task_id.clone()) {
                 session.report(Code::BadName, entry.key_place, error.to_string());
@@ -199,7 +214,10 @@ fn plan(
             }
             directory.add(&task_id, planned.len());
             if !member.name.is_empty() {
-                directory.add(&entry.key, planned.len());
+                directory.add(&base, planned.len());
+            }
+            if let Some(it) = &group {
+                directory.add_to_group(it, &entry.key, planned.len());
             }
             planned.push(Planned {
                 task_id,
@@ -232,33 +250,25 @@ fn without_for_each(task: &Node) -> Node {
 fn read(session: &mut Session<'_>, site: &Site<'_>, directory: &Directory) -> Draft {
     let operator = operator::read(session, site);
     let layers = site.layers(operator::name(site.node).unwrap_or_default());
-    let upstream = upstream(session, site, directory);
+    let Upstream {
+        tasks: mut upstream,
+        groups,
+    } = directory.upstream(session, site);
+    let (teardown, setups) = teardown::read(session, site, directory);
+    for it in &setups {
+        if !upstream.iter().any(|(at, _)| *at == it.0) {
+            upstream.push(*it);
+        }
+    }
     let task = common(session, site, &layers, operator);
     Draft {
         task_id: site.task_id.clone(),
         place: site.place,
         upstream,
-        task,
+        groups,
+        setups,
+        task: task.map(|it| teardown::applied(it, teardown)),
     }
-}
-
-fn upstream(
-    session: &mut Session<'_>,
-    site: &Site<'_>,
-    directory: &Directory,
-) -> Vec<(usize, Place)> {
-    let Some(entry) = site.node.get("depends_on") else {
-        return vec![];
-    };
-    let mut all: Vec<(usize, Place)> = vec![];
-    for name in session.texts(&entry.value, "depends_on") {
-        for it in directory.find(session, &site.task_id, &name.value, name.place) {
-            if !all.iter().any(|(at, _)| *at == it.0) {
-                all.push(it);
-            }
-        }
-    }
-    all
 }
 
 fn name<T>(
@@ -291,6 +301,9 @@ fn common(
     let run_if = layers.read(session, "run_if", |session, node, field| {
         expression(session, node, field, Names::None)
     });
+    let allow_failure = layers.read(session, "allow_failure", Session::boolean);
+    let depends_on_past = layers.read(session, "depends_on_past", Session::boolean);
+    let wait_for_downstream = layers.read(session, "wait_for_downstream", Session::boolean);
     let execution_timeout = layers.read(session, "execution_timeout", Session::duration);
     let pool = layers
         .read(session, "pool", |session, node, field| {
@@ -318,6 +331,12 @@ fn common(
         operator: operator?,
         depends_on: vec![],
         trigger_rule: trigger_rule.unwrap_or_default(),
+        teardown: None,
+        allow_failure: allow_failure.unwrap_or_default(),
+        // Who waits for the tasks after its last run waits for that run as well, as in Airflow.
+        depends_on_past: depends_on_past.unwrap_or_default()
+            || wait_for_downstream.unwrap_or_default(),
+        wait_for_downstream: wait_for_downstream.unwrap_or_default(),
         run_if,
         retry,
         execution_timeout,

@@ -186,8 +186,6 @@ tasks:
     main_sql: SELECT 1
     swap: view
     max_change: {rows: 20%}
-    trigger_rule: none_failed
-    depends_on_past: true
     expand: {x: [1]}
     on_retry_callback: [slack]
   b:
@@ -213,35 +211,22 @@ tasks:
     14 |     max_change: {rows: 20%}
        |     ^^^^^^^^^^ not yet
 
-    error[D008]: `trigger_rule: none_failed` does not work yet
-      --> orders.yaml:15:19
-       |
-    15 |     trigger_rule: none_failed
-       |                   ^^^^^^^^^^^
-    hint: what works is `all_success`, `all_done`, `one_failed`
-
-    error[D008]: `depends_on_past` does not work yet
-      --> orders.yaml:16:5
-       |
-    16 |     depends_on_past: true
-       |     ^^^^^^^^^^^^^^^ not yet
-
     error[D008]: `expand` does not work yet
-      --> orders.yaml:17:5
+      --> orders.yaml:15:5
        |
-    17 |     expand: {x: [1]}
+    15 |     expand: {x: [1]}
        |     ^^^^^^ not yet
 
     error[D008]: operator `sql_sensor` does not work yet
-      --> orders.yaml:20:15
+      --> orders.yaml:18:15
        |
-    20 |     operator: sql_sensor
+    18 |     operator: sql_sensor
        |               ^^^^^^^^^^ not yet
 
     error[D008]: `format: json` does not work yet
-      --> orders.yaml:27:13
+      --> orders.yaml:25:13
        |
-    27 |     format: json
+    25 |     format: json
        |             ^^^^
     hint: what works is `csv`
     "#);

@@ -4,6 +4,7 @@ mod assets;
 mod fields;
 mod hints;
 mod parameters;
+mod rules;
 mod templates;
 mod values;
 mod yaml;

@@ -65,11 +65,9 @@ impl Scheduler {
         };
         let store = store.clone();
         let taken = tokio::spawn(async move { store.take_asset_step(&step).await }).await??;
-        if let Some(queued) = taken {
+        if let Some(started) = taken {
             info!(dag.id = %known.dag_id, "Made a run of `{}` for {} asset events", known.dag_id, pending.len());
-            if queued > 0 {
-                self.engine.hint_ready();
-            }
+            self.engine.follow_started(started).await;
         }
         Ok(())
     }

@@ -95,7 +95,7 @@ impl Engine {
             }
             let new: Vec<NewRun> = left.iter().map(|it| it.new.clone()).collect();
             let created = self.store().create_runs(&new).await;
-            self.tell_workers(&created);
+            self.tell_workers(&left, &created);
             if left.iter().any(|it| it.is_timed) {
                 self.tell(Topic::Schedule);
             }
@@ -124,10 +124,15 @@ impl Engine {
     }
 
     /// The hint is sent beside the answers: nobody waits for it.
-    fn tell_workers(&self, created: &[Result<Created, Arc<StoreError>>]) {
+    fn tell_workers(&self, planned: &[Planned], created: &[Result<Created, Arc<StoreError>>]) {
         let is_new = |it: &_| matches!(it, Ok(Created::New { .. }));
         if created.iter().any(is_new) {
             self.hint_ready();
+        }
+        for (planned, created) in planned.iter().zip(created) {
+            if let Ok(Created::New { dag_run_id, .. }) = created {
+                self.look_at_new(*dag_run_id, planned.new.dag_version_id);
+            }
         }
     }
 

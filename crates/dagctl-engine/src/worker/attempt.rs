@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dagctl_core::dag::{Dag, Task};
-use dagctl_core::ids::{DagRunId, WorkerId};
-use dagctl_core::operator::Operator;
+use dagctl_core::ids::{DagRunId, TaskIndex, WorkerId};
+use dagctl_core::operator::{Branch, BranchOption, Operator};
 use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_core::template::{Context, ContextFacts};
+use dagctl_core::timetable::Timetable;
 use dagctl_runner::{CleanUp, Log, LogLimits, LogLine, Stop, StopReason, Stream};
 use dagctl_store::attempts::Claim;
-use dagctl_store::runs::RunType;
+use dagctl_store::runs::{RunContext, RunType};
 use dagctl_store::views::assets::EventsOf;
 use dagctl_store::{Store, StoreError};
 use jiff::Timestamp;
@@ -155,34 +156,65 @@ async fn prepare(engine: &Engine, claim: &Claim) -> anyhow::Result<Prepared> {
         .task(index)
         .with_context(|| format!("the DAG has no task number {index}"))?;
     if is_immediate(task) {
-        return Ok(Prepared::Done(Outcome::success(), on_success(&dag, task)));
+        return Ok(Prepared::Done(Outcome::success(), on_success(&dag, index)));
     }
     Ok(Prepared::Ready(Box::new(Ready {
         attempt: gather(engine, claim, &dag, task).await?,
         tries: task.retry.retries.saturating_add(1),
-        on_success: on_success(&dag, task),
+        on_success: on_success(&dag, index),
     })))
 }
 
 /// Carries out an attempt that neither waits nor works; `None`: it does, or its DAG is not at hand.
 pub(super) fn at_once(engine: &Engine, claim: &Claim) -> Option<(Outcome, OnSuccess)> {
     let dag = engine.inner.dags.known(claim.dag_version_id)?;
-    let task = dag.task(claim.key.instance.task_index)?;
-    is_immediate(task).then(|| (Outcome::success(), on_success(&dag, task)))
+    let index = claim.key.instance.task_index;
+    let task = dag.task(index)?;
+    is_immediate(task).then(|| (Outcome::success(), on_success(&dag, index)))
 }
 
 fn is_immediate(task: &Task) -> bool {
     matches!(task.operator, Operator::Empty) && task.run_if.is_none()
 }
 
-fn on_success(dag: &Dag, task: &Task) -> OnSuccess {
-    if !task.on_success_callback.is_empty() || !task.writes.is_empty() {
+fn on_success(dag: &Dag, index: TaskIndex) -> OnSuccess {
+    let is_told = dag
+        .task(index)
+        .is_none_or(|it| !it.on_success_callback.is_empty() || !it.writes.is_empty());
+    if is_told || dag.success_needs_look(index) {
         OnSuccess::Look
     } else if u32::try_from(dag.tasks().len()).is_ok_and(|it| it <= dag.spec.max_active_tasks) {
         OnSuccess::Plain
     } else {
         OnSuccess::Limited
     }
+}
+
+/// What a task does, once it is known when: `latest_only` is a branch that follows all or nothing.
+async fn operator(
+    engine: &Engine,
+    dag: &Dag,
+    index: TaskIndex,
+    run: &RunContext,
+) -> anyhow::Result<Operator> {
+    let task = dag
+        .task(index)
+        .with_context(|| format!("the DAG has no task number {index}"))?;
+    if task.operator != Operator::LatestOnly {
+        return Ok(task.operator.clone());
+    }
+    let is_latest = run.run_type == RunType::Manual
+        || Timetable::new(&dag.spec).is_latest(run.interval_end, engine.store().now().await?);
+    let below = dag.downstream(index).iter();
+    let otherwise = BranchOption {
+        when: None,
+        follow: below
+            .filter_map(|it| Some(dag.task(*it)?.task_id.clone()))
+            .collect(),
+    };
+    Ok(Operator::Branch(Branch {
+        options: if is_latest { vec![otherwise] } else { vec![] },
+    }))
 }
 
 async fn gather(
@@ -260,7 +292,7 @@ async fn gather(
             "{}-{}-{}-{}",
             instance.dag_run_id, instance.task_index, instance.map_index, claim.epoch
         ),
-        operator: task.operator.clone(),
+        operator: operator(engine, dag, instance.task_index, &run).await?,
         run_if: task.run_if.clone(),
         context: Context::new(facts),
         connections: settings.connections().clone(),

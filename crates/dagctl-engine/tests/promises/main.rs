@@ -16,6 +16,7 @@ mod notices;
 mod outputs;
 mod quarantine;
 mod retries;
+mod rules;
 mod run_limits;
 mod schedule;
 mod syncer;

@@ -1,5 +1,6 @@
 //! What limits a run as a whole: its time, its tries, its deadline, and how often its DAG may fail.
 
+use dagctl_core::ids::TaskIndex;
 use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_core::state::RunState;
 use dagctl_engine::reaper::Reaper;
@@ -71,7 +72,7 @@ tasks:
     assert_eq!(
         beat,
         Heartbeat::Alive {
-            cancelled: vec![(run, "dagrun_timeout".into())]
+            cancelled: vec![(run, TaskIndex(0), "dagrun_timeout".into())]
         }
     );
     let killed = Failure::new(FailureKind::Cancelled, "cancelled by dagrun_timeout");

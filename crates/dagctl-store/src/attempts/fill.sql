@@ -1,16 +1,22 @@
 -- Moves parked tasks of runs that the caller has locked into the queue, the most urgent first, as far as
 -- `max_active_tasks` allows: a task that is queued or running holds a place, one that waits for its next try does not.
+-- Of a run that is asked to stop only teardowns start.
 with run as materialized (
-    select r.dag_run_id, v.max_active_tasks - (
+    select r.dag_run_id, r.cancel_requested_at is not null as is_stopping, v.max_active_tasks - (
         select count(*) from ready q where q.dag_run_id = r.dag_run_id
     ) as places
     from dag_run r join dag_version v using (dag_version_id)
-    where r.dag_run_id = any($1::bigint[]) and r.state = 'r' and r.cancel_requested_at is null
+    where r.dag_run_id = any($1::bigint[]) and r.state = 'r'
 ), chosen as materialized (
     select p.* from run
     cross join lateral (
         select dag_run_id, task_index, map_index from parked
-        where parked.dag_run_id = run.dag_run_id
+        where parked.dag_run_id = run.dag_run_id and (
+            not run.is_stopping or exists (
+                select from dag_task k
+                where (k.dag_version_id, k.task_index) = (parked.dag_version_id, parked.task_index) and k.rule = 't'
+            )
+        )
         order by priority, task_index, map_index
         limit greatest(0, run.places)
     ) p

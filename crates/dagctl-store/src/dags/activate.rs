@@ -234,7 +234,7 @@ async fn insert_tasks(
             queue_keys.push(queues.get(task.queue.as_str()).copied());
             priorities.push(task.priority_weight.saturating_neg());
             indegrees.push(i16::try_from(dag.upstream(at).len()).unwrap_or(i16::MAX));
-            rules.push(letter(task.trigger_rule.letter()));
+            rules.push(letter(dag.rule_letter(at)));
         }
     }
     sqlx::query!(

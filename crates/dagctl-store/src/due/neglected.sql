@@ -22,4 +22,5 @@ select
     ) as "held!",
     exists (select from left_over where is_set_aside) as "set_aside!",
     array(select dag_run_id from left_over where not is_set_aside order by dag_run_id) as "runs!",
+    array(select distinct dag_key from past_news order by dag_key) as "news!",
     (select extract(epoch from min(until) - now())::float8 from alive where until >= now()) as next

@@ -9,7 +9,7 @@ use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 
-use super::{Created, Idempotency, NewRun, lock_places, start_queued};
+use super::{Created, Idempotency, NewRun, StartedRuns, lock_places, start_queued};
 use crate::limits::set_deadlines;
 use crate::plans::letter;
 use crate::{Store, StoreError};
@@ -110,8 +110,8 @@ impl Store {
 pub(crate) struct Creation {
     /// What became of each run.
     pub(crate) runs: Vec<Created>,
-    /// Tasks put into the queue.
-    pub(crate) queued: i64,
+    /// What of them, and of others that waited, started.
+    pub(crate) started: StartedRuns,
 }
 
 /// Makes runs within a transaction. The places of their DAGs are locked first: `max_active_runs` is counted below them.
@@ -142,10 +142,9 @@ pub(crate) async fn create(
         })
         .collect();
     set_deadlines(tx, &deadlines).await?;
-    let mut queued = 0;
+    let mut all_started = StartedRuns::default();
     if runs.iter().any(|it| matches!(it, Created::New { .. })) {
         let started = start_queued(tx, &dags).await?;
-        queued = started.queued;
         for it in &mut runs {
             if let Created::New {
                 dag_run_id,
@@ -156,8 +155,12 @@ pub(crate) async fn create(
                 *started_at = started.runs.get(dag_run_id).copied();
             }
         }
+        all_started = started.into();
     }
-    Ok(Creation { runs, queued })
+    Ok(Creation {
+        runs,
+        started: all_started,
+    })
 }
 
 /// Those that go together, and those that must see what became of an earlier one with the same idempotency key.

@@ -1,7 +1,8 @@
 -- Starts queued runs of DAGs whose places the caller holds, oldest first, as far as `max_active_runs` allows: their task
 -- instances from the version's task list, on the server's side, and their roots into the queue, no more of each run than
 -- `max_active_tasks`; the others are parked. Runs that somebody else started or ended are left out. One that goes on
--- after it had ended has its task instances: which of them start is for a look.
+-- after it had ended has its task instances: which of them start is for a look, and so is a root that may wait for the
+-- run before (rule x). A task with the rule `always` (a) starts with the roots.
 --
 -- A pause stops the schedule, not what people ask for: manual and backfilled runs of a paused DAG start.
 -- `skip locked`: somebody who holds a queued run is ending it, and may wait for a DAG's row that the caller holds.
@@ -35,9 +36,6 @@ with waiting as materialized (
     where r.dag_run_id = any(array(select dag_run_id from waiting)) and v.dag_version_id = r.dag_version_id
     returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks, v.dagrun_timeout,
         r.epoch > 0 as goes_on
-), running as (
-    update live_run l set is_running = true, look_wanted = s.goes_on
-    from started s where l.dag_run_id = s.dag_run_id
 ), timed as (
     insert into run_due (dag_run_id, kind, due_at)
     select dag_run_id, 't', started_at + make_interval(secs => dagrun_timeout)
@@ -51,18 +49,25 @@ with waiting as materialized (
     order by s.dag_run_id, k.task_index
 ), root as materialized (
     select s.dag_run_id, s.dag_version_id, k.task_index, k.pool_key, k.queue_key, k.priority,
-        row_number() over (partition by s.dag_run_id order by k.priority, k.task_index) > s.max_active_tasks as waits
+        k.rule = 'x' as is_held,
+        row_number() over (partition by s.dag_run_id, k.rule = 'x' order by k.priority, k.task_index)
+            > s.max_active_tasks as waits
     from started s join dag_task k using (dag_version_id)
-    where k.indegree = 0 and not s.goes_on
+    where (k.indegree = 0 or k.rule = 'a') and not s.goes_on
+), undecided as materialized (
+    select dag_run_id from started where goes_on union select dag_run_id from root where is_held
+), running as (
+    update live_run l set is_running = true, look_wanted = s.dag_run_id in (select dag_run_id from undecided)
+    from started s where l.dag_run_id = s.dag_run_id
 ), parked as (
     insert into parked (dag_run_id, task_index, map_index, pool_key, queue_key, priority, attempt, dag_version_id, epoch)
     select dag_run_id, task_index, -1, pool_key, queue_key, priority, 1, dag_version_id, 0
-    from root where waits
+    from root where waits and not is_held
 ), queued as (
     insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch)
     select pool_key, queue_key, priority, dag_run_id, task_index, -1, 1, dag_version_id, 0
-    from root where not waits
+    from root where not waits and not is_held
     order by dag_run_id, task_index
     returning 1
 )
-select dag_run_id, started_at as "started_at!", goes_on as "goes_on!", (select count(*) from queued) as "queued!" from started
+select dag_run_id, started_at as "started_at!", dag_run_id in (select dag_run_id from undecided) as "is_undecided!", (select count(*) from queued) as "queued!" from started
