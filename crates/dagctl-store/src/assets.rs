@@ -185,7 +185,10 @@ impl Store {
 
     /// Makes the run of a DAG that has news, and takes the news, in one transaction. `None`: somebody else was faster, or
     /// paused the DAG. Otherwise what started.
-    pub async fn take_asset_step(&self, step: &AssetStep) -> Result<Option<StartedRuns>, StoreError> {
+    pub async fn take_asset_step(
+        &self,
+        step: &AssetStep,
+    ) -> Result<Option<StartedRuns>, StoreError> {
         let mut tx = self.begin().await?;
         let dag = step.dag_key.get();
         lock_places(&mut tx, &[dag]).await?;
