@@ -144,8 +144,7 @@ impl Engine {
         let Applied { queued, ended } = look.apply(&locked, &orders).await?;
         let written = written(&dag, &plan);
         if !written.is_empty() {
-            look.record_asset_events(run, &written).await?;
-            led.assets = true;
+            led.assets |= look.record_asset_events(run, &written).await?;
         }
         led.queued |= queued > 0;
         led.notices |= releases || !notices.is_empty();

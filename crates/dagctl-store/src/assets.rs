@@ -47,34 +47,38 @@ pub struct AssetStep {
 
 impl Look {
     /// Records that tasks of a run wrote tables, for those that have succeeded. Once for each attempt, however often it
-    /// is said.
+    /// is said. `true`: a DAG waits for one of them.
     pub async fn record_asset_events(
         &mut self,
         run: DagRunId,
         written: &[(TaskIndex, &Asset)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let tasks: Vec<i32> = written.iter().map(|(task, _)| task.get()).collect();
         let names: Vec<&str> = written.iter().map(|(_, it)| it.name.as_str()).collect();
         let conn_ids: Vec<Option<&str>> = written
             .iter()
             .map(|(_, it)| it.conn_id.as_deref())
             .collect();
-        sqlx::query!(
-            "insert into asset_event (name, conn_id, dag_run_id, task_index, map_index, attempt)
-            select it.name, it.conn_id, t.dag_run_id, t.task_index, t.map_index, t.attempt
+        let told = sqlx::query_scalar!(
+            "insert into asset_event (name, conn_id, dag_run_id, task_index, map_index, attempt, is_told)
+            select it.name, it.conn_id, t.dag_run_id, t.task_index, t.map_index, t.attempt, not exists (
+                select from asset_use u join dag d on d.active_version_id = u.dag_version_id
+                where u.name = it.name and u.kind = 's'
+            )
             from unnest($2::int[], $3::text[], $4::text[]) as it (task_index, name, conn_id)
             join task_instance t
                 on (t.dag_run_id, t.task_index, t.map_index) = ($1, it.task_index, -1) and t.state = 's'
             order by t.task_index
-            on conflict do nothing",
+            on conflict do nothing
+            returning is_told",
             run.get(),
             &tasks,
             &names as _,
             &conn_ids as _
         )
-        .execute(&mut *self.tx)
+        .fetch_all(&mut *self.tx)
         .await?;
-        Ok(())
+        Ok(told.contains(&false))
     }
 }
 

@@ -278,6 +278,23 @@ async fn news_gather_while_every_place_of_a_dag_is_taken() {
 }
 
 #[tokio::test]
+async fn news_that_no_dag_waits_for_are_kept_and_call_for_no_look() {
+    let bench = Bench::new().await;
+    writer(&bench, "x", "a.x").await;
+    write(&bench, "x").await;
+    assert_eq!(bench.count("select count(*) from asset_event where is_told").await, 1);
+    assert!(!bench.store.due_dags().await.unwrap().has_news);
+    // Who waits from now on hears of what is written from now on.
+    reader(&bench, "[a.x]").await;
+    look(&bench.engine).await;
+    assert_eq!(bench.count(RUNS).await, 0);
+    write(&bench, "x").await;
+    assert!(bench.store.due_dags().await.unwrap().has_news);
+    look(&bench.engine).await;
+    assert_eq!(bench.count(RUNS).await, 1);
+}
+
+#[tokio::test]
 async fn tasks_that_write_nothing_leave_no_trace() {
     let bench = Bench::new().await;
     bench
