@@ -54,6 +54,7 @@ pub(crate) fn remark(
             "dag_id": dag.spec.dag_id.as_str(),
             "run_id": run_id,
             "task_index": null,
+            "subject": dag.spec.dag_id.as_str(),
             "event": event,
             "owner": dag.tasks().iter().find_map(|it| it.owner.clone()),
             "run_url": base_url.map(|it| run_url(it, dag.spec.dag_id.as_str(), run_id)),
@@ -102,6 +103,10 @@ pub(crate) fn new_notice(facts: &RunFacts<'_>, request: &NoticeRequest) -> NewNo
             "dag_id": facts.dag.spec.dag_id.as_str(),
             "run_id": facts.run_id,
             "task_index": request.task.map(TaskIndex::get),
+            "subject": match about {
+                Some((_, task)) => format!("{}.{}", facts.dag.spec.dag_id, task.task_id),
+                None => facts.dag.spec.dag_id.to_string(),
+            },
             "attempt": at.map(|it| attempt_of(facts, it)),
             "event": event,
             "owner": facts.dag.tasks().iter().find_map(|it| it.owner.clone()),
