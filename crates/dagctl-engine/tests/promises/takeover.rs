@@ -97,9 +97,10 @@ async fn a_task_that_loses_five_workers_fails_as_lost_worker_and_is_told_once() 
         history[5],
         "6 f lost_worker: its worker vanished 5 times while it held this task"
     );
-    let notices = bench.texts("select payload->>'text' from notice").await;
-    assert_eq!(notices.len(), 1);
-    assert!(notices[0].contains("attempt 6 of"), "{}", notices[0]);
+    let told = bench
+        .texts("select news->>'attempt' from notice_item")
+        .await;
+    assert_eq!(told, ["6"]);
     assert_eq!(bench.count("select count(*) from ready").await, 0);
 }
 
