@@ -282,7 +282,12 @@ async fn news_that_no_dag_waits_for_are_kept_and_call_for_no_look() {
     let bench = Bench::new().await;
     writer(&bench, "x", "a.x").await;
     write(&bench, "x").await;
-    assert_eq!(bench.count("select count(*) from asset_event where is_told").await, 1);
+    assert_eq!(
+        bench
+            .count("select count(*) from asset_event where is_told")
+            .await,
+        1
+    );
     assert!(!bench.store.due_dags().await.unwrap().has_news);
     // Who waits from now on hears of what is written from now on.
     reader(&bench, "[a.x]").await;

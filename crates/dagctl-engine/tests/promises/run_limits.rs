@@ -142,9 +142,7 @@ tasks: {only: {operator: empty}}
     a.unwrap();
     b.unwrap();
     assert_eq!(bench.notices().await, ["deadline late"]);
-    let remark: String = bench
-        .value("select payload ->> 'remark' from notice")
-        .await;
+    let remark: String = bench.value("select payload ->> 'remark' from notice").await;
     assert!(remark.contains("(45m after it was made)"), "{remark}");
     // Nor is it told again because the run ends afterwards.
     let worker = bench.worker().await;

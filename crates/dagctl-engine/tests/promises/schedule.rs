@@ -169,7 +169,8 @@ async fn an_edited_schedule_never_makes_runs_of_the_past() {
         let bench = Bench::new().await;
         daily(&bench, catchup, "").await;
         look(&bench.engine).await;
-        let late = "select count(*) from dag_run where queued_at > interval_end + interval '10 minutes'";
+        let late =
+            "select count(*) from dag_run where queued_at > interval_end + interval '10 minutes'";
         let before = bench.count(late).await;
         let start = days_ago(&bench, 10).await.strftime("%Y-%m-%d");
         for cron in ["*/5 * * * *", "@hourly", "@daily"] {
@@ -179,7 +180,11 @@ async fn an_edited_schedule_never_makes_runs_of_the_past() {
                 ))
                 .await;
             look(&bench.engine).await;
-            assert_eq!(bench.count(late).await, before, "{cron}, catchup: {catchup}");
+            assert_eq!(
+                bench.count(late).await,
+                before,
+                "{cron}, catchup: {catchup}"
+            );
         }
     }
 }
