@@ -18,10 +18,6 @@ const INSTEAD: &[(&str, &str)] = &[
     ),
     ("dags list-import-errors", "use `dagctl problems`"),
     (
-        "dags next-execution",
-        "not there yet: `dagctl dags list` shows the next run of each DAG",
-    ),
-    (
         "dags reload",
         "not needed: a saved file is active within a second; `dagctl problems` shows what is wrong with one",
     ),
