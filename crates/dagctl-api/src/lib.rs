@@ -3,6 +3,7 @@
 //! Times are RFC 3339 in UTC. A dag run's key is a text, because it is above what a JSON number holds exactly.
 
 pub mod again;
+pub mod approvals;
 pub mod assets;
 pub mod backfills;
 pub mod dags;

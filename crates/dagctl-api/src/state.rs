@@ -32,6 +32,10 @@ pub enum TaskState {
     Running,
     /// Failed, and will be tried again.
     UpForRetry,
+    /// A sensor between two looks, or a task that waits for a run it triggered.
+    UpForReschedule,
+    /// A person was asked.
+    WaitingApproval,
     /// It did what it was asked.
     Success,
     /// Its last attempt failed, was cancelled, or timed out.
@@ -105,6 +109,8 @@ impl TaskState {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::UpForRetry => "up_for_retry",
+            Self::UpForReschedule => "up_for_reschedule",
+            Self::WaitingApproval => "waiting_approval",
             Self::Success => "success",
             Self::Failed => "failed",
             Self::UpstreamFailed => "upstream_failed",
@@ -116,7 +122,13 @@ impl TaskState {
     pub fn is_final(self) -> bool {
         match self {
             Self::Success | Self::Failed | Self::UpstreamFailed | Self::Skipped => true,
-            Self::None | Self::Scheduled | Self::Queued | Self::Running | Self::UpForRetry => false,
+            Self::None
+            | Self::Scheduled
+            | Self::Queued
+            | Self::Running
+            | Self::UpForRetry
+            | Self::UpForReschedule
+            | Self::WaitingApproval => false,
         }
     }
 }
@@ -171,6 +183,8 @@ mod tests {
             TaskState::Queued,
             TaskState::Running,
             TaskState::UpForRetry,
+            TaskState::UpForReschedule,
+            TaskState::WaitingApproval,
             TaskState::Success,
             TaskState::Failed,
             TaskState::UpstreamFailed,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::state::{AttemptState, TaskState};
+use crate::state::{AttemptState, RunState, TaskState};
 
 /// A task instance of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,8 +26,12 @@ pub struct Task {
     pub started_at: Option<String>,
     /// When it settled.
     pub finished_at: Option<String>,
-    /// When it is tried again.
+    /// When it is tried again, or a sensor looks again.
     pub retry_at: Option<String>,
+    /// When a sensor's first look began.
+    pub first_poke_at: Option<String>,
+    /// How often a sensor looked and found nothing.
+    pub pokes: u32,
     /// How long its last attempt took, or has taken so far.
     pub duration_ms: Option<i64>,
     /// Why it settled without running, or its failure's code; while it is tried again, the one before's: `attempt 1: …`.
@@ -68,6 +72,19 @@ pub struct Attempts {
     pub attempts: Vec<Attempt>,
     /// What the task handed on, once it succeeded.
     pub outputs: Option<Value>,
+    /// The runs that the task made, the newest first.
+    pub triggered_runs: Vec<TriggeredRun>,
+}
+
+/// A run that a task made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggeredRun {
+    /// Its DAG.
+    pub dag_id: String,
+    /// Its name.
+    pub run_id: String,
+    /// Where it stands.
+    pub state: RunState,
 }
 
 /// Which lines `GET …/tasks/{task_id}/logs` answers with.

@@ -1,6 +1,9 @@
 //! Facts of a run → what they call for. A pure function; a second look at its result calls for nothing.
 //!
-//! The flush of a worker is a shortcut for one row of this truth table: "succeeded, and so did all upstream tasks".
+//! The flush of a worker is a shortcut for two rows of this truth table: "succeeded, and so did all upstream tasks", and
+//! "looked, found nothing, and looks again".
+
+use std::collections::BTreeSet;
 
 use crate::callback::Callback;
 use crate::dag::Dag;
@@ -18,6 +21,7 @@ mod joins;
 mod ruling;
 mod stop;
 mod waiting;
+mod without_worker;
 
 use chosen::Chosen;
 pub use joins::skipped_joins;
@@ -30,6 +34,7 @@ pub fn decide(dag: &Dag, facts: &RunFacts, jitter: &mut dyn FnMut() -> f64) -> P
         facts,
         verdicts: facts.tasks.iter().map(|it| settled(&it.standing)).collect(),
         chosen: chosen::by_branch(dag, facts),
+        rejected: BTreeSet::new(),
         plan: Plan::default(),
     };
     for (at, task) in facts.tasks.iter().enumerate() {
@@ -48,6 +53,8 @@ fn settled(standing: &Standing) -> Option<Verdict> {
         | Standing::Running
         | Standing::Ended(_)
         | Standing::UpForRetry
+        | Standing::UpForReschedule
+        | Standing::WaitingApproval(_)
         | Standing::Parked
         | Standing::LostTooOften => None,
     }
@@ -59,6 +66,8 @@ struct Look<'a> {
     /// As the plan leaves them.
     verdicts: Vec<Option<Verdict>>,
     chosen: Chosen,
+    /// Tasks that a person rejected in this look.
+    rejected: BTreeSet<TaskIndex>,
     plan: Plan,
 }
 
@@ -76,13 +85,20 @@ impl Look<'_> {
             Standing::Parked if cancelled_by.is_some() && facts.attempt == 0 => {
                 self.settle(at, Verdict::Skipped, self.left_out());
             }
-            Standing::Queued | Standing::UpForRetry | Standing::Parked => {
+            Standing::WaitingApproval(asked) => self.asked(at, asked),
+            Standing::Queued
+            | Standing::UpForRetry
+            | Standing::UpForReschedule
+            | Standing::Parked => {
                 if let Some(by) = cancelled_by {
                     self.fail(at, self.stopped(by));
                 }
             }
             Standing::Waiting if cancelled_by.is_some() => {
                 self.settle(at, Verdict::Skipped, self.left_out());
+            }
+            Standing::Waiting if self.rejected.contains(&at.task) => {
+                self.settle(at, Verdict::Skipped, Why::Reason("rejected"));
             }
             Standing::Waiting => match self.ruling(at.task) {
                 Ruling::Wait => (),

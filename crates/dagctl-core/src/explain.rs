@@ -243,6 +243,17 @@ pub fn task(facts: &TaskFacts, run: &RunFacts) -> Explanation {
                 facts.attempt
             )
         }
+        TaskState::UpForReschedule => match facts.retry_at {
+            Some(at) => format!(
+                "what it waits for is not there yet, and it looks again at {}",
+                moment(at)
+            ),
+            None => "what it waits for is not there yet".to_owned(),
+        },
+        TaskState::WaitingApproval => {
+            "it waits for a person: `dagctl approve`, `dagctl reject` or its page answers"
+                .to_owned()
+        }
         TaskState::Success | TaskState::Failed | TaskState::UpstreamFailed | TaskState::Skipped => {
             settled(facts)
         }

@@ -20,6 +20,7 @@ pub mod notice;
 pub mod operator;
 pub mod outcome;
 pub mod params;
+pub mod poke;
 pub mod retry;
 pub mod run;
 pub mod schedule;

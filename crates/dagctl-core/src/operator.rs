@@ -7,6 +7,14 @@ use serde_json::{Map, Value};
 
 use crate::check::{Bounds, Check};
 use crate::ids::TaskId;
+use crate::poke::Poking;
+
+mod waiting;
+
+pub use waiting::{
+    Answer, Approval, ExternalTaskSensor, FileSensor, HttpSensor, Judgement, SqlSensor, TimeSensor,
+    TriggerDagrun,
+};
 
 /// A task's operator with its fields.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +37,20 @@ pub enum Operator {
     Branch(Branch),
     /// Lets the tasks directly below it run in the newest run alone.
     LatestOnly,
+    /// Waits for a query to say yes.
+    SqlSensor(SqlSensor),
+    /// Waits for an answer over HTTP.
+    HttpSensor(HttpSensor),
+    /// Waits for a file.
+    FileSensor(FileSensor),
+    /// Waits for tasks of another DAG.
+    ExternalTaskSensor(ExternalTaskSensor),
+    /// Waits for a moment.
+    TimeSensor(TimeSensor),
+    /// Starts a run of another DAG.
+    TriggerDagrun(TriggerDagrun),
+    /// Asks a person.
+    Approval(Approval),
 }
 
 impl Operator {
@@ -44,6 +66,13 @@ impl Operator {
             Self::Shell(_) => "shell",
             Self::Branch(_) => "branch",
             Self::LatestOnly => "latest_only",
+            Self::SqlSensor(_) => "sql_sensor",
+            Self::HttpSensor(_) => "http_sensor",
+            Self::FileSensor(_) => "file_sensor",
+            Self::ExternalTaskSensor(_) => "external_task_sensor",
+            Self::TimeSensor(_) => "time_sensor",
+            Self::TriggerDagrun(_) => "trigger_dagrun",
+            Self::Approval(_) => "approval",
         }
     }
 
@@ -55,12 +84,44 @@ impl Operator {
     /// The connection the task works on.
     pub fn conn_id(&self) -> Option<&str> {
         match self {
-            Self::Empty | Self::Shell(_) | Self::Branch(_) | Self::LatestOnly => None,
+            Self::Empty
+            | Self::Shell(_)
+            | Self::Branch(_)
+            | Self::LatestOnly
+            | Self::FileSensor(_)
+            | Self::ExternalTaskSensor(_)
+            | Self::TimeSensor(_)
+            | Self::TriggerDagrun(_)
+            | Self::Approval(_) => None,
+            Self::SqlSensor(it) => Some(&it.conn_id),
+            Self::HttpSensor(it) => it.request.conn_id.as_deref(),
             Self::Sql(it) => Some(&it.conn_id),
             Self::SqlCheck(it) => Some(&it.conn_id),
             Self::BuildTable(it) => Some(&it.target.conn_id),
             Self::LoadFile(it) => Some(&it.target.conn_id),
             Self::Http(it) => it.conn_id.as_deref(),
+        }
+    }
+
+    /// How a sensor looks again; `None`: it is none.
+    pub fn poking(&self) -> Option<&Poking> {
+        match self {
+            Self::SqlSensor(it) => Some(&it.poking),
+            Self::HttpSensor(it) => Some(&it.poking),
+            Self::FileSensor(it) => Some(&it.poking),
+            Self::ExternalTaskSensor(it) => Some(&it.poking),
+            Self::TimeSensor(it) => Some(&it.poking),
+            Self::Empty
+            | Self::Sql(_)
+            | Self::SqlCheck(_)
+            | Self::BuildTable(_)
+            | Self::LoadFile(_)
+            | Self::Http(_)
+            | Self::Shell(_)
+            | Self::Branch(_)
+            | Self::LatestOnly
+            | Self::TriggerDagrun(_)
+            | Self::Approval(_) => None,
         }
     }
 }
@@ -86,14 +147,20 @@ impl Operator {
             Self::SqlCheck(it) => in_text(&it.sql) || in_map(&it.parameters),
             Self::BuildTable(it) => in_text(&it.main_sql) || in_target(&it.target),
             Self::LoadFile(it) => in_text(&it.file) || in_target(&it.target),
-            Self::Http(it) => {
-                let optional = [&it.response_check, &it.response_filter, &it.output_file];
-                in_text(&it.endpoint)
-                    || in_pairs(&it.headers)
-                    || it.data.as_ref().is_some_and(|it| in_text(&it.to_string()))
-                    || optional.into_iter().flatten().any(|it| in_text(it))
-                    || it.paging.as_ref().is_some_and(|it| in_text(&it.next))
+            Self::Http(it) => it.may_read(name),
+            Self::HttpSensor(it) => it.request.may_read(name),
+            Self::SqlSensor(it) => in_text(&it.sql) || in_map(&it.parameters),
+            Self::FileSensor(it) => in_text(&it.filepath),
+            Self::ExternalTaskSensor(it) => {
+                in_text(&it.external_dag_id) || it.external_task_ids.iter().any(|it| in_text(it))
             }
+            Self::TimeSensor(it) => in_text(&it.target_time),
+            Self::TriggerDagrun(it) => {
+                in_text(&it.trigger_dag_id)
+                    || in_map(&it.conf)
+                    || it.logical_date.as_deref().is_some_and(in_text)
+            }
+            Self::Approval(it) => in_text(&it.subject) || it.body.as_deref().is_some_and(in_text),
             Self::Shell(it) => {
                 in_pairs(&it.env)
                     || in_pairs(&it.outputs)
@@ -241,6 +308,26 @@ pub struct Http {
     pub output_file: Option<String>,
     /// How further pages are found.
     pub paging: Option<Paging>,
+}
+
+impl Http {
+    /// As [`Operator::may_read`].
+    fn may_read(&self, name: &str) -> bool {
+        let in_text = |text: &str| text.contains(name);
+        let optional = [
+            &self.response_check,
+            &self.response_filter,
+            &self.output_file,
+        ];
+        in_text(&self.endpoint)
+            || self.headers.iter().any(|(_, it)| in_text(it))
+            || self
+                .data
+                .as_ref()
+                .is_some_and(|it| in_text(&it.to_string()))
+            || optional.into_iter().flatten().any(|it| in_text(it))
+            || self.paging.as_ref().is_some_and(|it| in_text(&it.next))
+    }
 }
 
 /// How an HTTP task finds further pages.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
+
+use crate::ids::DagRunId;
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +24,26 @@ pub enum Outcome {
     Failed(Failure),
     /// It was stopped by its worker's drain and goes back to the queue; costs no retry.
     HandedBack,
+    /// It did its part, and waits without a worker.
+    Waits(Wait),
+}
+
+/// What a task waits for without a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// What a sensor looks for is not there yet: it looks again after its pause.
+    Poke,
+    /// There is nothing to look at before this moment.
+    Until(Timestamp),
+    /// The end of a run that the task triggered.
+    Run(DagRunId),
+    /// A person's answer.
+    Answer {
+        /// The question.
+        subject: String,
+        /// What there is to know.
+        body: String,
+    },
 }
 
 impl Outcome {
@@ -28,6 +51,16 @@ impl Outcome {
     pub fn success() -> Self {
         Self::Success {
             outputs: Map::new(),
+        }
+    }
+}
+
+impl Wait {
+    /// The moment before which there is nothing to look at, where it is known.
+    pub fn until(&self) -> Option<Timestamp> {
+        match self {
+            Self::Until(it) => Some(*it),
+            Self::Poke | Self::Run(_) | Self::Answer { .. } => None,
         }
     }
 }

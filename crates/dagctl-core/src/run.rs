@@ -3,14 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::callback::Callback;
-use crate::ids::{InstanceIndex, MapIndex, TaskIndex};
+use crate::ids::{DagRunId, InstanceIndex, MapIndex, TaskIndex};
+use crate::operator::Answer;
 use crate::outcome::{Failure, Outcome};
 use crate::state::{RunState, Verdict};
 
 /// What is known of a run. Tasks are in the DAG's order: a task's place is its [`TaskIndex`].
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunFacts {
+    /// The moment of the look, by the database's clock.
+    pub now: Timestamp,
     /// Who asked for the run to stop, if anybody did.
     pub cancelled_by: Option<String>,
     /// How far its own limits are used up.
@@ -63,6 +68,10 @@ pub struct TaskFacts {
     pub attempt: i16,
     /// The attempts that used up a retry, not counting one that has just ended.
     pub tries: u16,
+    /// When a sensor's first look began.
+    pub first_poke_at: Option<Timestamp>,
+    /// How often a sensor looked and found nothing.
+    pub pokes: u32,
     /// The instances of a mapped task in map order; empty before it is expanded, and everywhere else.
     pub instances: Vec<TaskFacts>,
 }
@@ -74,6 +83,8 @@ impl TaskFacts {
             standing,
             attempt,
             tries,
+            first_poke_at: None,
+            pokes: 0,
             instances: vec![],
         }
     }
@@ -94,10 +105,34 @@ pub enum Standing {
     UpForRetry,
     /// May start once its run has a place below `max_active_tasks`.
     Parked,
+    /// A sensor, or what waits for a run: goes on when its timer is due.
+    UpForReschedule,
+    /// A person was asked.
+    WaitingApproval(AskedFor),
     /// Its worker vanished [`MAX_LOST`] times.
     LostTooOften,
     /// Settled.
     Settled(Verdict),
+}
+
+/// What is known of a question to a person.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AskedFor {
+    /// When it is too late to answer, if ever.
+    pub deadline: Option<Timestamp>,
+    /// The answer.
+    pub answered: Option<Answered>,
+}
+
+/// A person's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// What it says.
+    pub answer: Answer,
+    /// Whose it is; `None`: nobody answered in time.
+    pub by: Option<String>,
+    /// Why, in a sentence.
+    pub reason: Option<String>,
 }
 
 /// How often a task may lose its worker before it fails (reliability P5).
@@ -170,6 +205,22 @@ pub enum Action {
         /// Why the attempt failed.
         failure: Failure,
     },
+    /// It goes on at a moment, and waits without a worker until then.
+    Reschedule {
+        /// When.
+        at: Timestamp,
+        /// The run whose end makes it go on at once.
+        awaits: Option<DagRunId>,
+    },
+    /// A person is asked.
+    Ask {
+        /// The question.
+        subject: String,
+        /// What there is to know.
+        body: String,
+        /// When it is too late to answer, if ever.
+        deadline: Option<Timestamp>,
+    },
     /// It settles.
     Settle {
         /// How.
@@ -184,6 +235,8 @@ pub enum Action {
 pub enum Why {
     /// Its attempt succeeded.
     Succeeded,
+    /// A person answered.
+    Answered(Answered),
     /// Its last attempt failed.
     Failure(Failure),
     /// Its attempt asked to be skipped, with this reason.

@@ -41,6 +41,10 @@ pub enum TaskState {
     Running,
     /// Failed, and will be tried again.
     UpForRetry,
+    /// A sensor between two looks, or a task that waits for a run it triggered.
+    UpForReschedule,
+    /// A person was asked.
+    WaitingApproval,
     /// See [`Verdict::Success`].
     Success,
     /// See [`Verdict::Failed`].
@@ -132,12 +136,14 @@ impl RunState {
 
 impl TaskState {
     /// Every state of a task instance.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::None,
         Self::Scheduled,
         Self::Queued,
         Self::Running,
         Self::UpForRetry,
+        Self::UpForReschedule,
+        Self::WaitingApproval,
         Self::Success,
         Self::Failed,
         Self::UpstreamFailed,
@@ -152,6 +158,8 @@ impl TaskState {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::UpForRetry => "up_for_retry",
+            Self::UpForReschedule => "up_for_reschedule",
+            Self::WaitingApproval => "waiting_approval",
             Self::Success => "success",
             Self::Failed => "failed",
             Self::UpstreamFailed => "upstream_failed",
@@ -168,7 +176,13 @@ impl TaskState {
     pub fn is_final(self) -> bool {
         match self {
             Self::Success | Self::Failed | Self::UpstreamFailed | Self::Skipped => true,
-            Self::None | Self::Scheduled | Self::Queued | Self::Running | Self::UpForRetry => false,
+            Self::None
+            | Self::Scheduled
+            | Self::Queued
+            | Self::Running
+            | Self::UpForRetry
+            | Self::UpForReschedule
+            | Self::WaitingApproval => false,
         }
     }
 }

@@ -36,6 +36,7 @@ mod spec;
 mod table;
 mod task;
 mod teardown;
+mod waiting;
 
 pub(crate) use self::graph::{Draft, ancestors};
 

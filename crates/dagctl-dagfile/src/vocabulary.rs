@@ -2,7 +2,7 @@
 
 use dagctl_core::nearest::nearest;
 
-use self::foreign::{ADVICE, FOREIGN_DAG, FOREIGN_OPERATORS, FOREIGN_TASK};
+use self::foreign::{ADVICE, FOREIGN_DAG, FOREIGN_OPERATORS, FOREIGN_TASK, MEANT};
 
 mod foreign;
 
@@ -249,32 +249,95 @@ pub(crate) const OPERATORS: &[OperatorFields] = &[
         works: &[],
         not_yet: &[],
     },
+    OperatorFields {
+        name: "sql_sensor",
+        works: &[
+            "conn_id",
+            "sql",
+            "parameters",
+            "poke_interval",
+            "timeout",
+            "soft_fail",
+            "exponential_backoff",
+            "max_wait",
+        ],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "http_sensor",
+        works: &[
+            "conn_id",
+            "endpoint",
+            "method",
+            "headers",
+            "data",
+            "response_check",
+            "poke_interval",
+            "timeout",
+            "soft_fail",
+            "exponential_backoff",
+            "max_wait",
+        ],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "file_sensor",
+        works: &[
+            "filepath",
+            "poke_interval",
+            "timeout",
+            "soft_fail",
+            "exponential_backoff",
+            "max_wait",
+        ],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "external_task_sensor",
+        works: &[
+            "external_dag_id",
+            "external_task_id",
+            "allowed_states",
+            "failed_states",
+            "execution_delta",
+            "check_existence",
+            "poke_interval",
+            "timeout",
+            "soft_fail",
+            "exponential_backoff",
+            "max_wait",
+        ],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "time_sensor",
+        works: &["target_time", "timeout", "soft_fail"],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "trigger_dagrun",
+        works: &[
+            "trigger_dag_id",
+            "conf",
+            "logical_date",
+            "wait_for_completion",
+            "allowed_states",
+            "failed_states",
+        ],
+        not_yet: &[],
+    },
+    OperatorFields {
+        name: "approval",
+        works: &["subject", "body", "timeout", "default"],
+        not_yet: &[],
+    },
 ];
 
 /// The operators of the language that do not work yet.
-pub(crate) const OPERATORS_NOT_YET: &[&str] = &[
-    "trigger_dagrun",
-    "approval",
-    "sql_sensor",
-    "http_sensor",
-    "file_sensor",
-    "external_task_sensor",
-    "time_sensor",
-];
+pub(crate) const OPERATORS_NOT_YET: &[&str] = &[];
 
 /// Fields of those operators.
-const FIELDS_NOT_YET: &[&str] = &[
-    "trigger_dag_id",
-    "conf",
-    "wait_for_completion",
-    "subject",
-    "body",
-    "external_dag_id",
-    "external_task_id",
-    "poke_interval",
-    "soft_fail",
-    "exponential_backoff",
-];
+const FIELDS_NOT_YET: &[&str] = &[];
 
 /// The fields of an operator that works.
 pub(crate) fn operator(name: &str) -> Option<&'static OperatorFields> {
@@ -405,6 +468,15 @@ impl Level {
     pub(crate) fn judge(self, field: &str) -> Verdict {
         if self.not_yet(field) {
             return Verdict::NotYet;
+        }
+        let meant = MEANT.iter().find(|(it, _)| *it == field);
+        if let (Self::Task(_), Some((_, ours))) = (self, meant)
+            && self.allows(ours)
+        {
+            return Verdict::Unknown {
+                ours: Some(ours),
+                hint: None,
+            };
         }
         if let Some(place) = self.elsewhere(field) {
             return Verdict::Misplaced(place);

@@ -27,7 +27,7 @@ pub(crate) struct Led {
     pub(crate) queued: bool,
     /// Messages were written.
     pub(crate) notices: bool,
-    /// A retry was put off.
+    /// Tasks were put off, or need not wait any longer.
     pub(crate) timers: bool,
     /// Another try of a run was put off.
     pub(crate) limits: bool,
@@ -119,6 +119,7 @@ impl Engine {
                 .context("the run lacks a task that ended")?;
             facts.standing = Standing::Ended(it.outcome.clone());
             facts.attempt = it.row.key.attempt.get();
+            facts.first_poke_at = facts.first_poke_at.or(it.row.claimed_at);
         }
         past::add_conditions(look, &dag, &mut locked).await?;
         let plan = decide(&dag, &locked.facts, &mut rand::random::<f64>);
@@ -141,13 +142,18 @@ impl Engine {
             ended: &ended,
             worker,
         };
-        let Applied { queued, ended } = look.apply(&locked, &orders).await?;
+        let Applied {
+            queued,
+            ended,
+            timers,
+        } = look.apply(&locked, &orders).await?;
         let written = written(&dag, &plan);
         if !written.is_empty() {
             led.assets |= look.record_asset_events(run, &written).await?;
         }
         led.queued |= queued > 0;
         led.notices |= releases || !notices.is_empty();
+        led.timers |= timers;
         led.timers |= plan
             .moves
             .iter()

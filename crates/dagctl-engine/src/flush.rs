@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dagctl_core::ids::{AttemptKey, DagRunId, InstanceIndex, WorkerId};
-use dagctl_core::outcome::Outcome;
+use dagctl_core::outcome::{Outcome, Wait};
 use dagctl_store::attempts::PlainSuccess;
 use dagctl_store::plans::Ended;
 
@@ -67,6 +67,7 @@ impl Engine {
         let mut led = Led::default();
         let mut plain = vec![];
         let mut others: BTreeMap<AttemptKey, Outcome> = BTreeMap::new();
+        let mut pokes: BTreeMap<AttemptKey, Wait> = BTreeMap::new();
         for Report {
             key,
             outcome,
@@ -76,6 +77,9 @@ impl Engine {
             match (outcome, on_success) {
                 (Outcome::Success { outputs }, OnSuccess::Plain | OnSuccess::Limited) => {
                     plain.push(PlainSuccess { key, outputs })
+                }
+                (Outcome::Waits(wait @ (Wait::Poke | Wait::Until(_))), _) => {
+                    pokes.insert(key, wait);
                 }
                 (outcome, _) => {
                     others.insert(key, outcome);
@@ -90,6 +94,8 @@ impl Engine {
             .iter()
             .map(|it| it.key.instance.dag_run_id)
             .chain(others.keys().map(|it| it.instance.dag_run_id))
+            .chain(others.values().filter_map(awaited))
+            .chain(pokes.keys().map(|it| it.instance.dag_run_id))
             .chain(looks.iter().copied())
             .collect();
         look.lock(&Vec::from_iter(all)).await?;
@@ -117,6 +123,17 @@ impl Engine {
                 tracing::info!(run.id = %key.instance.dag_run_id, "Refused the report of an attempt that is no longer this worker's");
             }
         }
+        if !pokes.is_empty() {
+            for it in self
+                .settle_pokes(&mut look, worker, pokes, &mut led)
+                .await?
+            {
+                let instance = it.row.key.instance;
+                to_look_at.insert(instance.dag_run_id);
+                let of_run = ended.entry(instance.dag_run_id).or_default();
+                of_run.insert(instance.index(), it);
+            }
+        }
         for run in to_look_at {
             let of_run = ended.remove(&run).unwrap_or_default();
             self.look_at(&mut look, run, of_run, Some(worker), &mut led)
@@ -124,5 +141,17 @@ impl Engine {
         }
         look.commit().await?;
         Ok(led)
+    }
+}
+
+/// The run that an attempt waits for: its end must not slip through between the two.
+fn awaited(outcome: &Outcome) -> Option<DagRunId> {
+    match outcome {
+        Outcome::Waits(Wait::Run(run)) => Some(*run),
+        Outcome::Waits(Wait::Poke | Wait::Until(_) | Wait::Answer { .. })
+        | Outcome::Success { .. }
+        | Outcome::Skipped { .. }
+        | Outcome::Failed(_)
+        | Outcome::HandedBack => None,
     }
 }

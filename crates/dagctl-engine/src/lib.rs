@@ -19,6 +19,7 @@ pub mod wake;
 pub mod worker;
 
 mod advance;
+mod approvals;
 mod commit;
 mod dag_cache;
 mod facts;
@@ -29,6 +30,7 @@ mod limits;
 mod log_writer;
 mod notice_payload;
 mod past;
+mod pokes;
 
 use std::sync::Arc;
 
@@ -39,6 +41,7 @@ use dagctl_store::database::Topic;
 use dagctl_store::vault::Vault;
 use dagctl_store::{Store, StoreError};
 
+pub use crate::approvals::AnswerError;
 pub use crate::config::EngineConfig;
 pub use crate::trigger::{TriggerError, TriggerRequest, Triggered};
 
@@ -137,6 +140,8 @@ impl Engine {
                 tracing::warn!(run.id = %run, "Look at the run to stop failed, the next one repeats it: {error:#}");
             }
             self.tell(Topic::Cancel);
+            // A run that had not started has ended, and perhaps a task waits for it.
+            self.tell(Topic::Timer);
         }
         Ok(asked)
     }

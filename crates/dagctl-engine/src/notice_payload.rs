@@ -196,7 +196,12 @@ fn failed_tasks(facts: &RunFacts<'_>) -> Vec<TaskNews> {
             why: Why::Failure(failure),
             ..
         } => Some((it.task, failure.message.clone())),
-        Action::Settle { .. } | Action::Queue | Action::Requeue | Action::Retry { .. } => None,
+        Action::Settle { .. }
+        | Action::Queue
+        | Action::Requeue
+        | Action::Retry { .. }
+        | Action::Reschedule { .. }
+        | Action::Ask { .. } => None,
     });
     let all: BTreeMap<TaskIndex, String> = facts.earlier.iter().cloned().chain(now).collect();
     all.into_iter()

@@ -1,4 +1,5 @@
-//! The reaper puts back what silent workers held; the timekeeper queues retries that are due. Any number of each may
+//! The reaper puts back what silent workers held; the timekeeper queues retries and sensors that are due, and ends
+//! questions that nobody answered in time. Any number of each may
 //! run: every write is guarded, and a second look finds nothing to do.
 
 use std::time::Duration;
@@ -84,7 +85,7 @@ impl Service for Reaper {
     }
 }
 
-/// Puts retries into the queue when they are due.
+/// Puts what waits into the queue when it is due.
 pub struct Timekeeper {
     engine: Engine,
 }
@@ -105,6 +106,7 @@ impl Service for Timekeeper {
         let begun = Instant::now();
         let store = self.engine.store();
         let due = store.timers_due().await?;
+        look_at(&self.engine, &due.unanswered).await;
         if !due.any {
             return Ok(due.next);
         }

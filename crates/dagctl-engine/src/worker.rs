@@ -23,6 +23,7 @@ use crate::sweeper::Sweeper;
 mod attempt;
 mod exchange;
 mod hunger;
+mod orchestrated;
 mod reporter;
 
 use exchange::Exchange;

@@ -81,6 +81,51 @@ pub(crate) async fn run(
     Ok(outputs)
 }
 
+/// Asks once whether the answer is as it should be: `None` where there is nothing yet, which a 404 says as well.
+pub(crate) async fn poke(
+    attempt: &Attempt,
+    spec: &Http,
+    log: &Log,
+) -> Result<Option<Map<String, Value>>, Failure> {
+    let shared = match attempt.execution_timeout {
+        Some(_) => Shared::Patient,
+        None => Shared::Impatient,
+    };
+    let caller = Caller {
+        client: shared.client(),
+        log,
+    };
+    let response = caller
+        .call(&Request::new(&Asker::of(attempt), spec)?, None)
+        .await?;
+    if response.status == 404 {
+        return Ok(None);
+    }
+    if response.status >= 400 {
+        let any = Http {
+            response_check: None,
+            ..spec.clone()
+        };
+        check(&response, &any, attempt)?;
+    }
+    let is_there = match &spec.response_check {
+        None => true,
+        Some(check) => {
+            let context = attempt.context.clone().with_response(response.as_value());
+            let value = template::evaluate(check, &context).map_err(|err| {
+                let message = format!(
+                    "cannot evaluate `response_check: {check}`: {err}; the answer was {}",
+                    response.excerpt()
+                );
+                Failure::new(FailureKind::Check, message)
+            })?;
+            log.line(format!("response_check: {value}")).await;
+            template::is_true(&value)
+        }
+    };
+    Ok(is_there.then(|| Map::from_iter([("status".to_owned(), response.status.into())])))
+}
+
 /// Streams the answer to disk. The file is there only when the answer was accepted.
 async fn to_file(
     attempt: &Attempt,

@@ -14,6 +14,7 @@ mod branch;
 mod build_table;
 mod clean_up;
 mod delivery;
+mod file_sensor;
 mod load_file;
 mod masking;
 mod run_folder;
@@ -31,10 +32,12 @@ use dagctl_core::connection::Connection;
 use dagctl_core::duration;
 use dagctl_core::ids::{AttemptNo, DagId, TaskId};
 use dagctl_core::operator::Operator;
-use dagctl_core::outcome::{Failure, FailureKind, Outcome};
+use dagctl_core::outcome::{Failure, FailureKind, Outcome, Wait};
 use dagctl_core::template::{self, Context};
 use dagctl_core::variable::Masker;
 use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
 use tokio::time::{sleep, timeout};
 
 pub use crate::clean_up::CleanUp;
@@ -104,8 +107,17 @@ pub async fn run(attempt: Attempt, log: Log, stop: Stop) -> Outcome {
     if matches!(attempt.operator, Operator::Empty) && attempt.run_if.is_none() {
         return Outcome::success();
     }
+    run_as(attempt, log, stop, operate).await
+}
+
+/// As [`run`], for an operator that somebody else carries out: `work` is stopped, timed and cleaned up after in the
+/// same way.
+pub async fn run_as<W>(attempt: Attempt, log: Log, stop: Stop, work: W) -> Outcome
+where
+    W: for<'a> FnOnce(&'a Attempt, &'a Log) -> BoxFuture<'a, Outcome> + Send,
+{
     let log = log.masking(attempt.masker.clone());
-    let outcome = supervise(&attempt, &log, stop).await;
+    let outcome = supervise(&attempt, &log, stop, work).await;
     let outcome = masking::masked(outcome, log.masker());
     // Who lost the lease may have lost the database too, and nobody empties the log.
     let is_fenced =
@@ -118,7 +130,10 @@ pub async fn run(attempt: Attempt, log: Log, stop: Stop) -> Outcome {
     outcome
 }
 
-async fn supervise(attempt: &Attempt, log: &Log, mut stop: Stop) -> Outcome {
+async fn supervise<W>(attempt: &Attempt, log: &Log, mut stop: Stop, work: W) -> Outcome
+where
+    W: for<'a> FnOnce(&'a Attempt, &'a Log) -> BoxFuture<'a, Outcome> + Send,
+{
     let time_is_up = async {
         match attempt.execution_timeout {
             Some(limit) => sleep(limit).await,
@@ -126,7 +141,7 @@ async fn supervise(attempt: &Attempt, log: &Log, mut stop: Stop) -> Outcome {
         }
     };
     let outcome = {
-        let operator = AssertUnwindSafe(dispatch(attempt, log)).catch_unwind();
+        let operator = AssertUnwindSafe(dispatch(attempt, log, work)).catch_unwind();
         tokio::select! {
             biased;
             reason = stop.requested() => stopped(reason, attempt),
@@ -145,7 +160,10 @@ async fn supervise(attempt: &Attempt, log: &Log, mut stop: Stop) -> Outcome {
     }
 }
 
-async fn dispatch(attempt: &Attempt, log: &Log) -> Outcome {
+async fn dispatch<W>(attempt: &Attempt, log: &Log, work: W) -> Outcome
+where
+    W: for<'a> FnOnce(&'a Attempt, &'a Log) -> BoxFuture<'a, Outcome> + Send,
+{
     if let Some(run_if) = &attempt.run_if {
         match template::evaluate(run_if, &attempt.context) {
             Ok(value) if template::is_true(&value) => (),
@@ -160,6 +178,14 @@ async fn dispatch(attempt: &Attempt, log: &Log) -> Outcome {
             }
         }
     }
+    work(attempt, log).await
+}
+
+fn operate<'a>(attempt: &'a Attempt, log: &'a Log) -> BoxFuture<'a, Outcome> {
+    operator(attempt, log).boxed()
+}
+
+async fn operator(attempt: &Attempt, log: &Log) -> Outcome {
     let outputs = match &attempt.operator {
         Operator::Empty => return Outcome::success(),
         Operator::Shell(spec) => return shell::run(attempt, spec, log).await,
@@ -173,9 +199,31 @@ async fn dispatch(attempt: &Attempt, log: &Log) -> Outcome {
             FailureKind::Internal,
             "`latest_only` is decided before it is run",
         )),
+        Operator::SqlSensor(spec) => return poked(sql::poke(attempt, spec, log).await),
+        Operator::HttpSensor(spec) => return poked(http::poke(attempt, &spec.request, log).await),
+        Operator::FileSensor(spec) => return poked(file_sensor::poke(attempt, spec, log).await),
+        Operator::ExternalTaskSensor(_)
+        | Operator::TimeSensor(_)
+        | Operator::TriggerDagrun(_)
+        | Operator::Approval(_) => Err(Failure::new(
+            FailureKind::Internal,
+            format!(
+                "`{}` is about other runs, which nothing here knows",
+                attempt.operator.name()
+            ),
+        )),
     };
     match outputs {
         Ok(outputs) => Outcome::Success { outputs },
+        Err(failure) => failure.into(),
+    }
+}
+
+/// What a sensor's look comes to; `None`: not there yet.
+fn poked(found: Result<Option<Map<String, Value>>, Failure>) -> Outcome {
+    match found {
+        Ok(Some(outputs)) => Outcome::Success { outputs },
+        Ok(None) => Outcome::Waits(Wait::Poke),
         Err(failure) => failure.into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use dagctl_core::outcome::{Failure, FailureKind, Outcome};
+use dagctl_core::outcome::{Failure, FailureKind, Outcome, Wait};
 use dagctl_core::variable::Masker;
 use serde_json::{Map, Value};
 
@@ -26,6 +26,11 @@ pub(crate) fn masked(outcome: Outcome, masker: &Masker) -> Outcome {
             ..failure
         }),
         Outcome::HandedBack => Outcome::HandedBack,
+        Outcome::Waits(Wait::Answer { subject, body }) => Outcome::Waits(Wait::Answer {
+            subject: masked_text(subject, masker),
+            body: masked_text(body, masker),
+        }),
+        Outcome::Waits(wait) => Outcome::Waits(wait),
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod value;
 
 use std::time::Instant;
 
-use dagctl_core::operator::{Fetch, Sql, SqlCheck};
+use dagctl_core::operator::{Fetch, Sql, SqlCheck, SqlSensor};
 use dagctl_core::outcome::{Failure, FailureKind};
 use dagctl_core::sql_text::{self, Statement};
 use dagctl_core::template::{self, Context, Quoting};
@@ -214,31 +214,84 @@ pub(crate) async fn run_check(
     spec: &SqlCheck,
     log: &Log,
 ) -> Result<Map<String, Value>, Failure> {
-    let text = rendered(&spec.sql, &attempt.context, "sql")?;
-    let values = rendered_parameters(attempt, &spec.parameters)?;
-    let [statement] = sql_text::split(&text)[..] else {
-        let message = "`sql` of a check must be exactly one query";
-        return Err(Failure::new(FailureKind::Definition, message));
+    let query = Query {
+        conn_id: &spec.conn_id,
+        sql: &spec.sql,
+        parameters: &spec.parameters,
+        of: "a check",
     };
-    let mut session = Session::open(attempt, &spec.conn_id, log).await?;
-    let mut rows = Rows::default();
-    let result = async {
-        session.execute("begin").await?;
-        run_statement(&mut session, &text, statement, &values, |row| {
-            rows.take(row)
-        })
-        .await?;
-        session.execute("commit").await?;
-        rows.judge(spec)
-    }
-    .await;
-    match result {
-        Ok(sentence) => {
-            session.log.line(sentence).await;
-            session.close().await;
-            Ok(rows.outputs())
+    let rows = query.rows(attempt, log, |rows| rows.judge(spec)).await?;
+    Ok(rows.outputs())
+}
+
+/// Looks once whether the first value of a query's first row is true; `None`: it is not.
+pub(crate) async fn poke(
+    attempt: &Attempt,
+    spec: &SqlSensor,
+    log: &Log,
+) -> Result<Option<Map<String, Value>>, Failure> {
+    let query = Query {
+        conn_id: &spec.conn_id,
+        sql: &spec.sql,
+        parameters: &spec.parameters,
+        of: "a sensor",
+    };
+    let said = |rows: &Rows| match rows.first.values().next() {
+        Some(value) => Ok(format!("the first value is {value}")),
+        None => Ok("the query gave no row".to_owned()),
+    };
+    let rows = query.rows(attempt, log, said).await?;
+    let is_there = match rows.first.values().next() {
+        // As Airflow has it: a text that says zero says no.
+        Some(Value::String(text)) => !text.is_empty() && text != "0",
+        Some(value) => is_true(value),
+        None => false,
+    };
+    Ok(is_there.then(|| rows.outputs()))
+}
+
+/// One query of a task, and what it is for.
+struct Query<'a> {
+    conn_id: &'a str,
+    sql: &'a str,
+    parameters: &'a Map<String, Value>,
+    of: &'static str,
+}
+
+impl Query<'_> {
+    /// Runs it; `judge` says what the log says of its result.
+    async fn rows(
+        &self,
+        attempt: &Attempt,
+        log: &Log,
+        judge: impl FnOnce(&Rows) -> Result<String, Failure>,
+    ) -> Result<Rows, Failure> {
+        let text = rendered(self.sql, &attempt.context, "sql")?;
+        let values = rendered_parameters(attempt, self.parameters)?;
+        let [statement] = sql_text::split(&text)[..] else {
+            let message = format!("`sql` of {} must be exactly one query", self.of);
+            return Err(Failure::new(FailureKind::Definition, message));
+        };
+        let mut session = Session::open(attempt, self.conn_id, log).await?;
+        let mut rows = Rows::default();
+        let result = async {
+            session.execute("begin").await?;
+            run_statement(&mut session, &text, statement, &values, |row| {
+                rows.take(row)
+            })
+            .await?;
+            session.execute("commit").await?;
+            judge(&rows)
         }
-        Err(failure) => Err(session.abandon(failure).await),
+        .await;
+        match result {
+            Ok(sentence) => {
+                session.log.line(sentence).await;
+                session.close().await;
+                Ok(rows)
+            }
+            Err(failure) => Err(session.abandon(failure).await),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! REST under `/api/v1`, one resource a file.
 
 mod again;
+mod approvals;
 mod assets;
 mod backfills;
 mod convert;
@@ -28,11 +29,12 @@ use crate::pages::links;
 use crate::routes::Routes;
 
 pub(crate) use again::{How, go_again};
+pub(crate) use approvals::{MOST_QUESTIONS, give_answer};
 pub(crate) use dags::set_paused;
 pub(crate) use runs::{make_run, stop_run};
 pub(crate) use service::set_pool;
 pub(crate) use settings::{remove_connection, remove_variable, save_connection, save_variable};
-pub(crate) use tasks::{MOST_LINES, find_task, instance_key};
+pub(crate) use tasks::{MOST_LINES, find_task, instance_key, shown_attempt};
 
 pub(crate) fn routes() -> Routes {
     Routes::default()
@@ -43,6 +45,7 @@ pub(crate) fn routes() -> Routes {
         .merge(tasks::routes())
         .merge(explain::routes())
         .merge(notices::routes())
+        .merge(approvals::routes())
         .merge(problems::routes())
         .merge(assets::routes())
         .merge(forecast::routes())

@@ -12,7 +12,7 @@ use dagctl_api::error::{ErrorBody, ErrorDetail};
 use dagctl_engine::again::AgainError;
 use dagctl_engine::backfill::FillError;
 use dagctl_engine::settings::SettingsError;
-use dagctl_engine::{EngineError, TriggerError};
+use dagctl_engine::{AnswerError, EngineError, TriggerError};
 use dagctl_store::StoreError;
 
 use crate::App;
@@ -212,6 +212,18 @@ impl From<FillError> for Failure {
             | FillError::UnderWay(_) => Self::new(StatusCode::CONFLICT, "conflict", message),
             FillError::Store(error) => error.into(),
             FillError::Version(_) => Self::internal(error),
+        }
+    }
+}
+
+impl From<AnswerError> for Failure {
+    fn from(error: AnswerError) -> Self {
+        let message = error.to_string();
+        match error {
+            AnswerError::NotAsked(_) => Self::new(StatusCode::CONFLICT, "conflict", message)
+                .hint("`dagctl approvals list` lists what does"),
+            AnswerError::Answered { .. } => Self::new(StatusCode::CONFLICT, "conflict", message),
+            AnswerError::Engine(error) => error.into(),
         }
     }
 }

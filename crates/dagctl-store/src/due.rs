@@ -31,10 +31,12 @@ pub struct DueDags {
 }
 
 /// What the timekeeper finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimersDue {
-    /// Whether a retry is due.
+    /// Whether a task that waits may go on: a retry, or a sensor.
     pub any: bool,
+    /// Runs with a question that nobody answered in time.
+    pub unanswered: Vec<DagRunId>,
     /// How long until the next one is, if one will be.
     pub next: Option<Duration>,
 }
@@ -77,16 +79,20 @@ impl Store {
         })
     }
 
-    /// Whether retries are due.
+    /// Whether tasks that wait are due.
     pub async fn timers_due(&self) -> Result<TimersDue, StoreError> {
         let row = sqlx::query!(
-            r#"select exists (select from timer where due_at <= now()) as "any!",
+            r#"select exists (select from timer where due_at <= now() and kind <> 'a') as "any!",
+                array(
+                    select distinct dag_run_id from timer where due_at <= now() and kind = 'a' order by 1 limit 100
+                ) as "unanswered!",
                 extract(epoch from (select min(due_at) from timer where due_at > now()) - now())::float8 as next"#
         )
         .fetch_one(self.pool())
         .await?;
         Ok(TimersDue {
             any: row.any,
+            unanswered: row.unanswered.into_iter().map(DagRunId).collect(),
             next: seconds(row.next),
         })
     }

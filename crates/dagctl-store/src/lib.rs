@@ -20,6 +20,7 @@ pub mod runs;
 pub mod variables;
 pub mod vault;
 pub mod views;
+pub mod waiting;
 pub mod workers;
 
 mod week;

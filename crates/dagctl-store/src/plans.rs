@@ -1,6 +1,6 @@
 //! A look at a run: lock it, load its facts, carry out the plan, all in one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, InstanceIndex, TaskIndex, WorkerId};
@@ -11,10 +11,12 @@ use sqlx::{Postgres, Transaction};
 
 use crate::attempts::GivenBack;
 use crate::dags::{VersionTexts, version_texts};
+use crate::waiting::{TimerKind, pokes};
 use crate::{Store, StoreError};
 
 mod apply;
 mod conditions;
+mod wait;
 
 pub use conditions::{PastAsked, PastNews};
 
@@ -40,6 +42,8 @@ pub struct LockedRun {
     pub look_failures: i16,
     /// Whether it has more tasks than may be under way at once.
     pub is_limited: bool,
+    /// Whether somebody waits for its end.
+    pub is_awaited: bool,
     /// Whether it is marked as one that something is left to decide in.
     pub is_wanted: bool,
     /// What is known of it; tasks whose attempts ended in this look are `Running` here.
@@ -62,6 +66,8 @@ pub struct Applied {
     pub queued: u64,
     /// Whether the run ended.
     pub ended: bool,
+    /// Whether tasks were put to wait, or woken.
+    pub timers: bool,
 }
 
 /// A plan with what its writes need besides.
@@ -163,6 +169,7 @@ impl Look {
     pub async fn run(&mut self, run: DagRunId) -> Result<Option<LockedRun>, StoreError> {
         let Some(row) = sqlx::query!(
             r#"select r.dag_key, r.dag_version_id, r.state, r.cancel_requested_by, r.look_failures, r.epoch,
+                r.is_awaited, clock_timestamp() as "now!",
                 r.run_retries, r.timed_out_at is not null as "is_timed_out!",
                 exists (select from run_due t where t.dag_run_id = r.dag_run_id and t.kind = 'r') as "waits_for_retry!",
                 v.task_count > v.max_active_tasks as "is_limited!",
@@ -179,6 +186,11 @@ impl Look {
         let rows = sqlx::query_file!("src/plans/facts.sql", run.get())
             .fetch_all(&mut *self.tx)
             .await?;
+        let asks = letter(TimerKind::Approval.letter());
+        let mut questions = HashMap::new();
+        if rows.iter().any(|it| it.timer_kind == Some(asks)) {
+            questions.extend(self.questions(run).await?);
+        }
         let mut tasks: Vec<TaskFacts> = vec![];
         for row in rows {
             let standing = if row.state != letter('n') {
@@ -189,13 +201,25 @@ impl Look {
                     (Some(_), None) => Standing::Queued,
                     (Some(_), Some(_)) => Standing::Running,
                     (None, _) if row.is_parked => Standing::Parked,
-                    (None, _) if row.has_timer => Standing::UpForRetry,
-                    (None, _) => Standing::Waiting,
+                    (None, _) => match row.timer_kind.map(from_letter) {
+                        None => Standing::Waiting,
+                        Some('r') => Standing::UpForRetry,
+                        Some('a') => Standing::WaitingApproval(
+                            questions
+                                .remove(&(row.task_index, row.map_index))
+                                .unwrap_or_default(),
+                        ),
+                        Some(_) => Standing::UpForReschedule,
+                    },
                 }
             };
             let attempt = row.ready_attempt.unwrap_or(row.attempt);
             let tries = u16::try_from(row.tries).unwrap_or(0);
-            let facts = TaskFacts::new(standing, attempt, tries);
+            let facts = TaskFacts {
+                first_poke_at: row.first_poke_at.map(|it| it.to_jiff()),
+                pokes: pokes(row.pokes),
+                ..TaskFacts::new(standing, attempt, tries)
+            };
             // Sorted: a task comes before its instances.
             match tasks.last_mut() {
                 Some(task) if row.map_index >= 0 => task.instances.push(facts),
@@ -210,8 +234,10 @@ impl Look {
             epoch: row.epoch,
             look_failures: row.look_failures,
             is_limited: row.is_limited,
+            is_awaited: row.is_awaited,
             is_wanted: row.is_wanted,
             facts: RunFacts {
+                now: row.now.to_jiff(),
                 cancelled_by: row.cancel_requested_by,
                 limits: LimitFacts {
                     is_timed_out: row.is_timed_out,

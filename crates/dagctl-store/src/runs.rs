@@ -201,6 +201,8 @@ impl Store {
                 -- Only a run that was about to go on has task instances by then.
                 update task_instance t set state = 'k', reason = 'cancelled', finished_at = now()
                 from asked a where t.dag_run_id = a.dag_run_id and a.state = 'f' and t.state = 'n'
+            ), woken as (
+                update timer t set due_at = now() from asked a where t.awaits = a.dag_run_id and a.state = 'f'
             )
             select count(*) as "asked!" from asked"#,
             run.get(),

@@ -1,5 +1,6 @@
 //! What pages and REST show: reads that change nothing, one statement a list.
 
+pub mod approvals;
 pub mod assets;
 pub mod dags;
 pub mod explain;

@@ -171,7 +171,7 @@ impl Store {
         Ok(())
     }
 
-    /// Puts due retries into the queue, as far as their runs have places for them; the others are parked. Gives back
+    /// Puts due retries and tasks that waited into the queue, as far as their runs have places for them; the others are parked. Gives back
     /// how many were queued.
     ///
     /// The run's row is locked first, as everywhere: a cancel decides on a task either before or after, never both.
@@ -180,7 +180,7 @@ impl Store {
         let due = sqlx::query!(
             r#"select t.dag_run_id, t.task_index, t.map_index, v.task_count > v.max_active_tasks as "is_limited!"
             from timer t join dag_run r using (dag_run_id) join dag_version v using (dag_version_id)
-            where t.due_at <= now() order by t.due_at limit 1000"#
+            where t.due_at <= now() and t.kind <> 'a' order by t.due_at limit 1000"#
         )
         .fetch_all(&mut *look.tx)
         .await?;

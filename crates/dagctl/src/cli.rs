@@ -1,10 +1,11 @@
 //! The commands of `dagctl` and which file carries each out.
 
 use clap::{Parser, Subcommand};
+use dagctl_api::approvals::Answer;
 
 use crate::commands::{
-    assets, backfill, bench, connections, dags, db, explain, notices, pools, problems, runs,
-    services, simulate, standalone, tasks, tokens, trigger, users, validate, variables,
+    approvals, assets, backfill, bench, connections, dags, db, explain, notices, pools, problems,
+    runs, services, simulate, standalone, tasks, tokens, trigger, users, validate, variables,
 };
 use crate::config::{Environment, HomeConfig};
 use crate::printer::Printer;
@@ -61,6 +62,13 @@ enum Command {
     Assets(assets::Args),
     /// The coming runs of all DAGs on a virtual clock
     Simulate(simulate::Args),
+    /// Questions of tasks to people: list
+    #[command(alias = "approval")]
+    Approvals(approvals::Args),
+    /// Answer a task's question with yes
+    Approve(approvals::AnswerArgs),
+    /// Answer a task's question with no: what waits for it is skipped
+    Reject(approvals::AnswerArgs),
     /// Variables that tasks read
     #[command(alias = "variable")]
     Variables(variables::Args),
@@ -101,6 +109,9 @@ impl Cli {
                 | Command::Runs(_)
                 | Command::Tasks(_)
                 | Command::Backfill(_)
+                | Command::Approvals(_)
+                | Command::Approve(_)
+                | Command::Reject(_)
                 | Command::Variables(_)
                 | Command::Connections(_)
                 | Command::Pools(_)
@@ -128,6 +139,13 @@ impl Cli {
             Command::Runs(args) => runs::run(args, printer, &environment).await,
             Command::Tasks(args) => tasks::run(args, printer, &environment).await,
             Command::Backfill(args) => backfill::run(args, printer, &environment).await,
+            Command::Approvals(args) => approvals::run(args, printer, &environment).await,
+            Command::Approve(args) => {
+                approvals::answer(Answer::Approve, args, printer, &environment).await
+            }
+            Command::Reject(args) => {
+                approvals::answer(Answer::Reject, args, printer, &environment).await
+            }
             Command::Variables(args) => variables::run(args, printer, &environment).await,
             Command::Connections(args) => connections::run(args, printer, &environment).await,
             Command::Assets(args) => assets::run(args, printer, &environment).await,

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub(crate) mod again;
+pub(crate) mod approvals;
 pub(crate) mod assets;
 pub(crate) mod backfill;
 pub(crate) mod bench;

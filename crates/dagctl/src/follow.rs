@@ -119,6 +119,9 @@ impl Follower<'_> {
             RunEvent::Task(task) => {
                 let key = (task.task_index, task.map_index);
                 let before = self.tasks.get(&key);
+                if before.is_some_and(|before| is_another_look(before.state, task.state)) {
+                    return;
+                }
                 let is_news = before.is_none_or(|before| {
                     (before.state, before.attempt) != (task.state, task.attempt)
                 });
@@ -137,6 +140,8 @@ impl Follower<'_> {
             TaskState::Queued => (Tone::Quiet, "queued"),
             TaskState::Running => (Tone::Busy, "running"),
             TaskState::UpForRetry => (Tone::Busy, "up_for_retry"),
+            TaskState::UpForReschedule => (Tone::Busy, "up_for_reschedule"),
+            TaskState::WaitingApproval => (Tone::Busy, "waiting_approval"),
             TaskState::Success => (Tone::Good, "success"),
             TaskState::Failed => (Tone::Bad, "failed"),
             TaskState::UpstreamFailed => (Tone::Bad, "upstream_failed"),
@@ -173,6 +178,8 @@ impl Follower<'_> {
             | TaskState::Scheduled
             | TaskState::Queued
             | TaskState::Running
+            | TaskState::UpForReschedule
+            | TaskState::WaitingApproval
             | TaskState::UpstreamFailed => {}
         }
         line
@@ -224,6 +231,15 @@ impl Follower<'_> {
         }
         Err(Stop::silent(REFUSED))
     }
+}
+
+/// Whether a sensor only looked once more: nobody wants to read of each time.
+fn is_another_look(before: TaskState, now: TaskState) -> bool {
+    before == TaskState::UpForReschedule
+        && matches!(
+            now,
+            TaskState::Queued | TaskState::Running | TaskState::UpForReschedule
+        )
 }
 
 /// A task's name, with the instance's number where it is mapped.

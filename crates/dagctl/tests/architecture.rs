@@ -70,7 +70,7 @@ const EVERYWHERE: [&str; 15] = [
 ];
 
 /// Every other library, and the crates it lives in.
-const HOMES: [(&str, &[&str]); 30] = [
+const HOMES: [(&str, &[&str]); 31] = [
     ("aho-corasick", &["dagctl-core"]),
     ("annotate-snippets", &["dagctl-dagfile"]),
     ("argon2", &["dagctl-server"]),
@@ -83,6 +83,7 @@ const HOMES: [(&str, &[&str]); 30] = [
     ("croner", &["dagctl-core"]),
     ("csv", &["dagctl-runner"]),
     ("dialoguer", &["dagctl"]),
+    ("glob", &["dagctl-runner"]),
     ("jiff-sqlx", &["dagctl-store"]),
     ("lettre", &["dagctl-runner"]),
     ("minijinja", &["dagctl-core"]),

@@ -28,6 +28,7 @@ impl Look<'_> {
             (Outcome::Failed(failure), Some(by)) if failure.kind == FailureKind::Cancelled => {
                 self.fail(at, self.stopped(by));
             }
+            (Outcome::Waits(wait), _) => self.waits(at, facts, wait, jitter()),
             (Outcome::Failed(failure), Some(_)) => self.fail(at, failure.clone()),
             (Outcome::Failed(failure), None) => {
                 let task = self.dag.task(at.task);

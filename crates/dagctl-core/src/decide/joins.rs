@@ -44,6 +44,7 @@ fn skipped_by(dag: &Dag, branch: TaskIndex, option: &BranchOption) -> Vec<(TaskI
         facts: &facts,
         verdicts: vec![None; dag.tasks().len()],
         chosen: Chosen::from([(branch, chosen.clone())]),
+        rejected: BTreeSet::new(),
         plan: Plan::default(),
     };
     let mut joins = vec![];

@@ -73,6 +73,7 @@ mod tests {
     fn plan(retries: u16, limits: LimitFacts, by: Option<&str>, standings: [Standing; 3]) -> Plan {
         let task = |standing| TaskFacts::new(standing, 1, 0);
         let facts = RunFacts {
+            now: jiff::Timestamp::UNIX_EPOCH,
             cancelled_by: by.map(str::to_owned),
             limits,
             tasks: standings.map(task).into(),
@@ -94,7 +95,7 @@ mod tests {
                         format!("{verdict} {}: {}", failure.kind.code(), failure.message)
                     }
                     Why::Reason(reason) => format!("{verdict} {reason}"),
-                    Why::Succeeded | Why::AskedToSkip(_) => verdict.to_string(),
+                    Why::Succeeded | Why::Answered(_) | Why::AskedToSkip(_) => verdict.to_string(),
                 },
                 other => format!("{other:?}"),
             })

@@ -7,14 +7,18 @@ use crate::callback::Callback;
 use crate::dag::{Dag, DagSpec, Task, TriggerRule};
 use crate::ids::{DagId, TaskId, TaskIndex};
 use crate::operator::Operator;
-use crate::outcome::{Failure, FailureKind, Outcome};
+use crate::outcome::{Failure, FailureKind, Outcome, Wait};
 use crate::retry::RetryPolicy;
-use crate::run::{Action, Plan, RunFacts, Standing, TaskFacts};
+use crate::run::{Action, AskedFor, Plan, RunFacts, Standing, TaskFacts};
 use crate::state::Verdict;
 
 mod random;
 mod rules;
 mod truth;
+
+mod waiting;
+
+const NOW: jiff::Timestamp = jiff::Timestamp::constant(1_700_000_000, 0);
 
 fn task(name: &str, rule: TriggerRule, upstream: &[&str]) -> Task {
     Task {
@@ -69,6 +73,7 @@ fn run(text: &str) -> (Dag, RunFacts) {
     (
         dag(tasks, 16),
         RunFacts {
+            now: NOW,
             tasks: facts,
             ..RunFacts::default()
         },
@@ -112,6 +117,21 @@ fn told(dag: &Dag, plan: &Plan) -> String {
             Action::Requeue => format!("{} → queued again", name(it.task)),
             Action::Retry { delay, .. } => {
                 format!("{} → retry in {}s", name(it.task), delay.as_secs())
+            }
+            Action::Reschedule { at, awaits } => {
+                let seconds = at.as_second() - NOW.as_second();
+                let run = awaits.map(|it| format!(" or with run {it}"));
+                format!(
+                    "{} → goes on in {seconds}s{}",
+                    name(it.task),
+                    run.unwrap_or_default()
+                )
+            }
+            Action::Ask {
+                subject, deadline, ..
+            } => {
+                let seconds = deadline.map(|it| it.as_second() - NOW.as_second());
+                format!("{} → asks {subject} for {seconds:?}s", name(it.task))
             }
             Action::Settle { verdict, .. } => {
                 format!(

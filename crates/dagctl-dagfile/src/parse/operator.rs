@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::check::bounds;
 use super::table::{build_table, load_file, sql_with_place};
 use super::task::{Site, expression};
-use super::{binds, branch};
+use super::{binds, branch, waiting};
 use crate::diagnostic::Code;
 use crate::layers::{Layers, check_fields};
 use crate::lint::Names;
@@ -74,6 +74,17 @@ pub(super) fn read(session: &mut Session<'_>, site: &Site<'_>) -> Option<Operato
         "shell" => shell(session, site, &layers).map(Operator::Shell),
         "branch" => branch::read(session, site, &layers).map(Operator::Branch),
         "latest_only" => Some(Operator::LatestOnly),
+        "sql_sensor" => waiting::sql_sensor(session, site, &layers).map(Operator::SqlSensor),
+        "http_sensor" => waiting::http_sensor(session, site, &layers).map(Operator::HttpSensor),
+        "file_sensor" => waiting::file_sensor(session, site, &layers).map(Operator::FileSensor),
+        "external_task_sensor" => {
+            waiting::external_task_sensor(session, site, &layers).map(Operator::ExternalTaskSensor)
+        }
+        "time_sensor" => waiting::time_sensor(session, site, &layers).map(Operator::TimeSensor),
+        "trigger_dagrun" => {
+            waiting::trigger_dagrun(session, site, &layers).map(Operator::TriggerDagrun)
+        }
+        "approval" => waiting::approval(session, site, &layers).map(Operator::Approval),
         _ => None,
     }
 }
@@ -160,48 +171,57 @@ pub(super) fn template(
 }
 
 fn sql(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) -> Option<Sql> {
-    let conn_id = conn_id(session, site, layers);
-    let at = (site.place, &*site.what());
-    let sql = layers.require(session, at, "sql", |session, node, field| {
-        sql_with_place(session, site, node, field, Names::None)
-    });
-    let parameters = layers.read(session, "parameters", parameters);
-    if let Some(it) = &sql {
-        binds::check(session, site, layers, it);
-    }
+    let query = sql_of(session, site, layers);
     let autocommit = layers.read(session, "autocommit", Session::boolean);
     let fetch = layers.read(session, "fetch", |session, node, field| {
         session.choice(node, field, &FETCH)
     });
+    let (conn_id, sql, parameters) = query?;
     Some(Sql {
-        conn_id: conn_id?,
-        sql: sql?.value,
-        parameters: parameters.unwrap_or_default(),
+        conn_id,
+        sql,
+        parameters,
         autocommit: autocommit.unwrap_or_default(),
         fetch: fetch.unwrap_or_default(),
     })
 }
 
 fn sql_check(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) -> Option<SqlCheck> {
+    let query = sql_of(session, site, layers);
+    let bounds = bounds(session, layers);
+    let (conn_id, sql, parameters) = query?;
+    Some(SqlCheck {
+        conn_id,
+        sql,
+        parameters,
+        bounds,
+    })
+}
+
+/// What every operator of a user's SQL has: `conn_id`, `sql` and `parameters`.
+pub(super) fn sql_of(
+    session: &mut Session<'_>,
+    site: &Site<'_>,
+    layers: &Layers<'_>,
+) -> Option<(String, String, Map<String, Value>)> {
     let conn_id = conn_id(session, site, layers);
     let at = (site.place, &*site.what());
     let sql = layers.require(session, at, "sql", |session, node, field| {
         sql_with_place(session, site, node, field, Names::None)
     });
-    let parameters = layers.read(session, "parameters", parameters);
+    let parameters = layers.read(session, "parameters", json_map);
     if let Some(it) = &sql {
         binds::check(session, site, layers, it);
     }
-    let bounds = bounds(session, layers);
-    Some(SqlCheck {
-        conn_id: conn_id?,
-        sql: sql?.value,
-        parameters: parameters.unwrap_or_default(),
-        bounds,
-    })
+    Some((conn_id?, sql?.value, parameters.unwrap_or_default()))
 }
 
-fn parameters(session: &mut Session<'_>, node: &Node, field: &str) -> Option<Map<String, Value>> {
+/// Names with values whose texts are templates.
+pub(super) fn json_map(
+    session: &mut Session<'_>,
+    node: &Node,
+    field: &str,
+) -> Option<Map<String, Value>> {
     if !session.is_map(node, field) {
         return None;
     }
@@ -216,7 +236,11 @@ fn parameters(session: &mut Session<'_>, node: &Node, field: &str) -> Option<Map
     }
 }
 
-fn http(session: &mut Session<'_>, site: &Site<'_>, layers: &Layers<'_>) -> Option<Http> {
+pub(super) fn http(
+    session: &mut Session<'_>,
+    site: &Site<'_>,
+    layers: &Layers<'_>,
+) -> Option<Http> {
     let conn_id = layers.read(session, "conn_id", |session, node, field| {
         session.filled(node, field).map(|it| it.value)
     });

@@ -76,7 +76,6 @@ pub(super) const FOREIGN_TASK: &[(&str, &str)] = &[
     ("if", "run_if"),
     ("when", "run_if"),
     ("condition", "run_if"),
-    ("timeout", "execution_timeout"),
     ("retry", "retries"),
     ("max_retries", "retries"),
     ("attempts", "retries"),
@@ -90,7 +89,6 @@ pub(super) const FOREIGN_TASK: &[(&str, &str)] = &[
     ("query", "sql"),
     ("statement", "sql"),
     ("url", "endpoint"),
-    ("body", "data"),
     ("json", "data"),
     ("payload", "data"),
     ("foreach", "for_each"),
@@ -98,6 +96,8 @@ pub(super) const FOREIGN_TASK: &[(&str, &str)] = &[
     ("with_items", "for_each"),
     ("loop", "for_each"),
     ("matrix", "for_each"),
+    ("external_task_ids", "external_task_id"),
+    ("execution_date", "logical_date"),
     ("environment", "env"),
     ("working_dir", "cwd"),
     ("workdir", "cwd"),
@@ -109,6 +109,9 @@ pub(super) const FOREIGN_TASK: &[(&str, &str)] = &[
     ("ignore_errors", "allow_failure"),
     ("continue_on_error", "allow_failure"),
 ];
+
+/// Fields of some operators that, on the others, other tools write for something else.
+pub(super) const MEANT: &[(&str, &str)] = &[("timeout", "execution_timeout"), ("body", "data")];
 
 /// What Airflow and others call our operators.
 pub(super) const FOREIGN_OPERATORS: &[(&str, &str)] = &[
@@ -133,4 +136,12 @@ pub(super) const FOREIGN_OPERATORS: &[(&str, &str)] = &[
     ("BranchPythonOperator", "branch"),
     ("TriggerDagRunOperator", "trigger_dagrun"),
     ("ShortCircuitOperator", "branch"),
+    ("SqlSensor", "sql_sensor"),
+    ("HttpSensor", "http_sensor"),
+    ("FileSensor", "file_sensor"),
+    ("ExternalTaskSensor", "external_task_sensor"),
+    ("TimeSensor", "time_sensor"),
+    ("DateTimeSensor", "time_sensor"),
+    ("ApprovalOperator", "approval"),
+    ("HITLOperator", "approval"),
 ];

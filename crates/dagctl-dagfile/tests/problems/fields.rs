@@ -188,8 +188,6 @@ tasks:
     max_change: {rows: 20%}
     expand: {x: [1]}
     on_retry_callback: [slack]
-  b:
-    operator: sql_sensor
   c:
     operator: load_file
     conn_id: dw
@@ -217,16 +215,10 @@ tasks:
     15 |     expand: {x: [1]}
        |     ^^^^^^ not yet
 
-    error[D008]: operator `sql_sensor` does not work yet
-      --> orders.yaml:18:15
-       |
-    18 |     operator: sql_sensor
-       |               ^^^^^^^^^^ not yet
-
     error[D008]: `format: json` does not work yet
-      --> orders.yaml:25:13
+      --> orders.yaml:23:13
        |
-    25 |     format: json
+    23 |     format: json
        |             ^^^^
     hint: what works is `csv`
     "#);
@@ -265,7 +257,7 @@ tasks:
     5 |   depends_on: a
       |   ^^^^^^^^^^
 
-    error[D026]: `sql` is a field of `sql`, `sql_check`
+    error[D026]: `sql` is a field of `sql`, `sql_check`, `sql_sensor`
       --> orders.yaml:10:5
        |
     10 |     sql: SELECT 1

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use dagctl_core::dag::{Dag, Task};
 use dagctl_core::ids::{DagRunId, TaskIndex, WorkerId};
 use dagctl_core::operator::{Branch, BranchOption, Operator};
-use dagctl_core::outcome::{Failure, FailureKind, Outcome};
+use dagctl_core::outcome::{Failure, FailureKind, Outcome, Wait};
 use dagctl_core::template::{Context, ContextFacts};
 use dagctl_core::timetable::Timetable;
 use dagctl_runner::{CleanUp, Log, LogLimits, LogLine, Stop, StopReason, Stream};
@@ -15,12 +15,14 @@ use dagctl_store::attempts::Claim;
 use dagctl_store::runs::{RunContext, RunType};
 use dagctl_store::views::assets::EventsOf;
 use dagctl_store::{Store, StoreError};
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 use tokio::time::sleep;
 
+use super::orchestrated;
 use crate::Engine;
 use crate::advance::is_transient;
 use crate::flush::OnSuccess;
@@ -122,12 +124,21 @@ async fn perform(
         on_success,
     } = ready;
     let (sender, lines) = mpsc::channel(LINES_AT_HAND);
+    let number = claim.key.attempt;
+    let is_again = waits(&attempt.operator) && number.get() > 1;
+    let (told, verdict) = oneshot::channel();
     let (writing, key) = (engine.clone(), claim.key);
     let writer = tokio::spawn(async move {
         let logs = &writing.inner.logs;
+        let lines = match is_again {
+            true => match held_back(lines, verdict).await {
+                Some(lines) => lines,
+                None => return,
+            },
+            false => lines,
+        };
         logs.write(writing.store(), key, lines).await;
     });
-    let number = claim.key.attempt;
     say(
         &sender,
         format!(
@@ -138,11 +149,50 @@ async fn perform(
     )
     .await;
     let log = Log::new(sender.clone(), LogLimits::default());
-    let outcome = dagctl_runner::run(attempt, log, stop).await;
+    let outcome = match attempt.operator {
+        Operator::ExternalTaskSensor(_)
+        | Operator::TimeSensor(_)
+        | Operator::TriggerDagrun(_)
+        | Operator::Approval(_) => {
+            let (engine, instance) = (engine.clone(), claim.key.instance);
+            dagctl_runner::run_as(attempt, log, stop, |attempt, log| {
+                orchestrated::run(engine, instance, attempt, log).boxed()
+            })
+            .await
+        }
+        _ => dagctl_runner::run(attempt, log, stop).await,
+    };
     say(&sender, last_words(&outcome)).await;
+    let _ = told.send(!matches!(outcome, Outcome::Waits(_)));
     drop(sender);
     writer.await.context("the log's writer panicked")?;
     Ok((outcome, on_success))
+}
+
+/// Whether the task may be looked at again and again without anything new to tell.
+fn waits(operator: &Operator) -> bool {
+    operator.poking().is_some() || matches!(operator, Operator::TriggerDagrun(_))
+}
+
+/// Keeps an attempt's lines until it is known whether there is anything new in them; `None`: there is not.
+async fn held_back(
+    mut lines: mpsc::Receiver<LogLine>,
+    is_news: oneshot::Receiver<bool>,
+) -> Option<mpsc::Receiver<LogLine>> {
+    let mut kept = vec![];
+    while let Some(line) = lines.recv().await {
+        kept.push(line);
+    }
+    // No answer: the attempt broke off, which is news.
+    if !is_news.await.unwrap_or(true) {
+        return None;
+    }
+    let (sender, again) = mpsc::channel(kept.len().max(1));
+    for line in kept {
+        // There is room for all of them.
+        let _ = sender.try_send(line);
+    }
+    Some(again)
 }
 
 async fn prepare(engine: &Engine, claim: &Claim) -> anyhow::Result<Prepared> {
@@ -352,6 +402,10 @@ fn last_words(outcome: &Outcome) -> String {
         Outcome::Success { .. } => "Succeeded".to_owned(),
         Outcome::Skipped { reason } => format!("Skipped: {reason}"),
         Outcome::HandedBack => "Handed back: the worker is shutting down".to_owned(),
+        Outcome::Waits(Wait::Poke) => "Not there yet: looks again later".to_owned(),
+        Outcome::Waits(Wait::Until(at)) => format!("Waits until {at}"),
+        Outcome::Waits(Wait::Run(_)) => "Waits for the end of that run".to_owned(),
+        Outcome::Waits(Wait::Answer { subject, .. }) => format!("Waits for an answer: {subject}"),
         Outcome::Failed(failure) => {
             format!("Failed ({}): {}", failure.kind.code(), failure.message)
         }

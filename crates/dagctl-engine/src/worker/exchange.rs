@@ -155,7 +155,10 @@ impl Exchange {
                     key: it.key,
                     outputs: outputs.clone(),
                 }),
-                Outcome::Failed(_) | Outcome::Skipped { .. } | Outcome::HandedBack => None,
+                Outcome::Failed(_)
+                | Outcome::Skipped { .. }
+                | Outcome::HandedBack
+                | Outcome::Waits(_) => None,
             })
             .collect();
         let wish = Wish {

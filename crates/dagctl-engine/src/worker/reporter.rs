@@ -128,6 +128,7 @@ impl Reporter {
             Outcome::Skipped { reason } => format!("skipped: {reason}"),
             Outcome::Failed(failure) => format!("failed: {}", failure.message),
             Outcome::HandedBack => "handed back".to_owned(),
+            Outcome::Waits(_) => "would have waited".to_owned(),
         };
         let why = format!("{ended}; not recorded, because its run was set aside");
         let store = self.engine.store();

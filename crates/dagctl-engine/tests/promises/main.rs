@@ -22,6 +22,7 @@ mod schedule;
 mod syncer;
 mod takeover;
 mod trigger;
+mod waiting;
 mod wake;
 
 mod slack;

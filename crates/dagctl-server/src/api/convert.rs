@@ -10,6 +10,7 @@ use dagctl_store::views::logs::{LineStream, LogLineRow};
 use dagctl_store::views::runs::{RunBar, RunKind, RunRow};
 use dagctl_store::views::service::{PoolRow, ProblemRow, WorkerRow};
 use dagctl_store::views::tasks::{AttemptRow, AttemptState, TaskRow};
+use dagctl_store::waiting::TriggeredRun;
 use jiff::Timestamp;
 
 use crate::pages::links;
@@ -48,6 +49,8 @@ pub(crate) fn task_state(state: TaskState) -> state::TaskState {
         TaskState::Queued => state::TaskState::Queued,
         TaskState::Running => state::TaskState::Running,
         TaskState::UpForRetry => state::TaskState::UpForRetry,
+        TaskState::UpForReschedule => state::TaskState::UpForReschedule,
+        TaskState::WaitingApproval => state::TaskState::WaitingApproval,
         TaskState::Success => state::TaskState::Success,
         TaskState::Failed => state::TaskState::Failed,
         TaskState::UpstreamFailed => state::TaskState::UpstreamFailed,
@@ -196,6 +199,8 @@ pub(crate) fn task(row: TaskRow, now: Timestamp) -> tasks::Task {
         started_at: maybe(row.started_at),
         finished_at: maybe(row.finished_at),
         retry_at: maybe(row.retry_at),
+        first_poke_at: maybe(row.first_poke_at),
+        pokes: row.pokes,
         reason: row.reason,
         error: row.error,
         worker: row.worker,
@@ -213,6 +218,14 @@ pub(crate) fn attempt(row: AttemptRow, now: Timestamp) -> tasks::Attempt {
         started_at: maybe(row.started_at),
         finished_at: maybe(row.finished_at),
         duration_ms: duration_ms(row.started_at, row.finished_at, now),
+    }
+}
+
+pub(crate) fn triggered_run(it: TriggeredRun) -> tasks::TriggeredRun {
+    tasks::TriggeredRun {
+        dag_id: it.dag_id,
+        run_id: it.run_id,
+        state: run_state(it.state),
     }
 }
 

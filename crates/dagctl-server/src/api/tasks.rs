@@ -67,6 +67,13 @@ async fn attempts(
             .map(|it| convert::attempt(it, now))
             .collect(),
         outputs: app.store().output_of(key).await?,
+        triggered_runs: app
+            .store()
+            .triggered_runs(key)
+            .await?
+            .into_iter()
+            .map(convert::triggered_run)
+            .collect(),
     }))
 }
 
@@ -80,7 +87,7 @@ async fn logs(
     let (run, task) = find_task(&app, (&dag_id, &run_id, &task_id), query.map_index).await?;
     let key = AttemptKey {
         instance: instance_key(&run, &task),
-        attempt: AttemptNo(query.attempt.unwrap_or(task.attempt)),
+        attempt: shown_attempt(&app, &run, &task, query.attempt).await?,
     };
     let from = query.after_line.map_or(0, |it| it.saturating_add(1));
     let lines = app.store().log_lines(key, from, MOST_LINES).await?;
@@ -121,6 +128,21 @@ pub(crate) async fn find_task(
             )
         })?;
     Ok((run, task))
+}
+
+/// The attempt whose log is shown where nobody asked for another: the last, but a sensor's looks that found nothing
+/// left none.
+pub(crate) async fn shown_attempt(
+    app: &App,
+    run: &RunRow,
+    task: &TaskRow,
+    asked: Option<i16>,
+) -> Answer<AttemptNo> {
+    let logged = match asked {
+        None if task.pokes > 0 => app.store().logged_attempt(instance_key(run, task)).await?,
+        None | Some(_) => None,
+    };
+    Ok(AttemptNo(asked.or(logged).unwrap_or(task.attempt)))
 }
 
 pub(crate) fn instance_key(run: &RunRow, task: &TaskRow) -> TaskInstanceKey {

@@ -45,6 +45,8 @@ impl From<TaskState> for Badge {
             TaskState::Queued => "queued",
             TaskState::Running => "running",
             TaskState::UpForRetry => "up for retry",
+            TaskState::UpForReschedule => "up for reschedule",
+            TaskState::WaitingApproval => "waiting for approval",
             TaskState::Success => "success",
             TaskState::Failed => "failed",
             TaskState::UpstreamFailed => "upstream failed",

@@ -9,14 +9,17 @@ use axum::response::{Html, Redirect, Response};
 use axum::routing::{get, post};
 use dagctl_core::state::RunState;
 use dagctl_store::dags::Paused;
+use dagctl_store::views::approvals::OpenApproval;
 use dagctl_store::views::dags::{DagFilter, DagRow};
 use dagctl_store::views::runs::RunBar;
 use serde::Deserialize;
 
 use super::chrome::Chrome;
+use super::log_text::visible;
 use super::moment::{Clock, Moment};
 use super::{links, page};
 use crate::App;
+use crate::api::MOST_QUESTIONS;
 use crate::auth::{Caller, Operator, Viewer};
 use crate::error::{Answer, Failure};
 use crate::form::Form;
@@ -62,11 +65,22 @@ struct DagsPage {
 #[derive(Template)]
 #[template(path = "dag_rows.html")]
 struct DagRows {
+    questions: Vec<Question>,
     dags: Vec<DagLine>,
     next: Option<String>,
     is_filtered: bool,
     may_change: bool,
     token: String,
+}
+
+/// A question that waits for an answer.
+struct Question {
+    path: String,
+    subject: String,
+    dag_id: String,
+    task: String,
+    asked: Moment,
+    deadline: Option<Moment>,
 }
 
 struct DagLine {
@@ -180,13 +194,27 @@ async fn rows(app: &App, caller: &Caller, query: &ListQuery) -> Answer<DagRows> 
             }
         })
         .collect();
+    let questions = app.store().open_approvals(MOST_QUESTIONS).await?;
     Ok(DagRows {
+        questions: questions.into_iter().map(question).collect(),
         dags,
         next,
         is_filtered: !(query.q.is_empty() && query.tag.is_empty() && query.state.is_empty()),
         may_change: caller.is_operator(),
         token: caller.form_token(),
     })
+}
+
+fn question(it: OpenApproval) -> Question {
+    let clock = Clock::new(&it.timezone);
+    Question {
+        path: links::task(&it.dag_id, &it.run_id, &it.task_id, it.map_index),
+        subject: visible(&it.subject),
+        asked: clock.short(it.asked_at),
+        deadline: it.deadline.map(|it| clock.zoned(it)),
+        dag_id: it.dag_id,
+        task: it.task_id,
+    }
 }
 
 async fn list(

@@ -64,6 +64,8 @@ struct RunBody {
     badge: Badge,
     kind: &'static str,
     by: Option<String>,
+    /// The page of the task that made it.
+    by_path: Option<String>,
     note: Option<String>,
     started: Option<Moment>,
     queued: Moment,
@@ -178,6 +180,12 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
         RunKind::AssetTriggered => news::news(app, &EventsOf::Run(run.dag_run_id), &clock).await?,
         RunKind::Scheduled | RunKind::Manual | RunKind::Backfill => vec![],
     };
+    // An account's name has no slash; what a task made bears the task's path.
+    let by_path = match run.triggered_by.as_ref().filter(|it| it.contains('/')) {
+        Some(_) => app.store().trigger_of(run.dag_run_id).await?,
+        None => None,
+    };
+    let by_path = by_path.map(|it| links::task(&it.dag_id, &it.run_id, &it.task_id, it.map_index));
     Ok(RunBody {
         path: links::run(&run.dag_id, &run.run_id),
         dag_path: links::dag(&run.dag_id),
@@ -204,6 +212,7 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
             .cancel_requested_by
             .filter(|_| run.cancel_requested_at.is_some()),
         commit: run.git_commit.map(|it| it.chars().take(10).collect()),
+        by_path,
         by: run.triggered_by,
         note: run.note,
         quarantined: run.look_error,
@@ -266,9 +275,17 @@ fn line(
                 task.queued_at,
                 task.started_at.or(task.finished_at).unwrap_or(clock.now),
             )
-            .filter(|_| task.queued_at.is_some() && task.state != TaskState::UpForRetry),
+            .filter(|_| task.queued_at.is_some() && !is_put_off(task.state)),
         work: ended.and_then(|it| timeline.span(task.started_at, it)),
     }
+}
+
+/// Whether nothing happens to the task until a moment to come.
+fn is_put_off(state: TaskState) -> bool {
+    matches!(
+        state,
+        TaskState::UpForRetry | TaskState::UpForReschedule | TaskState::WaitingApproval
+    )
 }
 
 async fn show(

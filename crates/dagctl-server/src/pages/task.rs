@@ -10,8 +10,10 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use dagctl_core::again::Reach;
 use dagctl_core::ids::{AttemptKey, AttemptNo, TaskInstanceKey};
+use dagctl_core::operator::Answer as Said;
 use dagctl_core::state::Verdict;
 use dagctl_engine::again::What;
+use dagctl_store::views::approvals::ApprovalRow;
 use dagctl_store::views::logs::{LineStream, LogLineRow};
 use dagctl_store::views::tasks::{AttemptRow, TaskFilter};
 use jiff::tz::TimeZone;
@@ -23,7 +25,7 @@ use super::log_text::visible;
 use super::moment::{Clock, Moment};
 use super::{filters, links, page};
 use crate::App;
-use crate::api::{MOST_LINES, find_task, instance_key};
+use crate::api::{MOST_LINES, find_task, give_answer, instance_key, shown_attempt};
 use crate::auth::{Operator, Viewer};
 use crate::error::{Answer, Failure};
 use crate::explain;
@@ -41,6 +43,10 @@ pub(super) fn routes() -> Routes {
         .route(
             "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/log.txt",
             get(log_file),
+        )
+        .route(
+            "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/approval",
+            post(answer),
         )
         .route(
             "/dags/{dag_id}/runs/{run_id}/tasks/{task_id}/clear",
@@ -77,7 +83,11 @@ struct TaskPage {
     why: Option<String>,
     /// Whether the task has begun, and the viewer may run it again.
     may_change: bool,
+    may_answer: bool,
     token: String,
+    pokes: u32,
+    question: Option<Question>,
+    made: Vec<MadeRun>,
     retry: Option<Moment>,
     attempts: Vec<AttemptLine>,
     zone: String,
@@ -87,6 +97,22 @@ struct TaskPage {
     next_line: i64,
     is_live: bool,
     outputs: Option<String>,
+}
+
+/// What the task asks a person, and what came of it.
+struct Question {
+    row: ApprovalRow,
+    asked: Moment,
+    deadline: Option<Moment>,
+    answered: Option<Moment>,
+}
+
+/// A run that the task made.
+struct MadeRun {
+    dag_id: String,
+    run_id: String,
+    path: String,
+    badge: Badge,
 }
 
 struct AttemptLine {
@@ -156,7 +182,7 @@ async fn show(
     let (run, task) = find_task(&app, (&dag_id, &run_id, &task_id), query.map_index).await?;
     let clock = Clock::new(&run.timezone);
     let key = instance_key(&run, &task);
-    let shown = query.attempt.unwrap_or(task.attempt);
+    let shown = shown_attempt(&app, &run, &task, query.attempt).await?.get();
     let attempt_key = AttemptKey {
         instance: key,
         attempt: AttemptNo(shown),
@@ -166,11 +192,13 @@ async fn show(
         task_id: Some(task.task_id.clone()),
         ..TaskFilter::default()
     };
-    let (attempts, rows, outputs, explained, chrome) = tokio::try_join!(
+    let (attempts, rows, outputs, explained, question, made, chrome) = tokio::try_join!(
         async { Ok::<_, Failure>(store.attempt_rows(key).await?) },
         async { Ok::<_, Failure>(store.log_lines(attempt_key, 0, MOST_LINES).await?) },
         async { Ok::<_, Failure>(store.output_of(key).await?) },
         explain::tasks(&app, &run, &filter),
+        async { Ok::<_, Failure>(store.approval_row(key).await?) },
+        async { Ok::<_, Failure>(store.triggered_runs(key).await?) },
         Chrome::new(&app, &viewer, "dags")
     )?;
     let next_line = rows.last().map_or(0, |it| it.line + 1);
@@ -204,7 +232,28 @@ async fn show(
             .find(|(it, _)| it.map_index == task.map_index && !it.state.is_final())
             .map(|(_, why)| why.sentence),
         may_change: viewer.is_operator() && task.state.is_final(),
+        may_answer: viewer.is_operator(),
         token: viewer.form_token(),
+        pokes: task.pokes,
+        question: question.map(|it| Question {
+            asked: clock.long(it.asked_at),
+            deadline: it.deadline.map(|it| clock.long(it)),
+            answered: it.answered_at.map(|it| clock.long(it)),
+            row: ApprovalRow {
+                subject: visible(&it.subject),
+                body: visible(&it.body),
+                ..it
+            },
+        }),
+        made: made
+            .into_iter()
+            .map(|it| MadeRun {
+                path: links::run(&it.dag_id, &it.run_id),
+                badge: it.state.into(),
+                dag_id: it.dag_id,
+                run_id: it.run_id,
+            })
+            .collect(),
         retry: task.retry_at.map(|it| clock.long(it)),
         attempts: attempts
             .into_iter()
@@ -284,6 +333,26 @@ async fn mark(
     Ok(Redirect::to(&links::run(&dag_id, &run_id)))
 }
 
+/// Answers the task's question, and goes back to it.
+async fn answer(
+    State(app): State<App>,
+    operator: Operator,
+    Path((dag_id, run_id, task_id)): Names,
+    form: Form,
+) -> Answer<Redirect> {
+    let said = Said::ALL
+        .into_iter()
+        .find(|it| it.name() == form.text("answer"))
+        .ok_or_else(|| Failure::bad_request("`answer` must be `approve` or `reject`"))?;
+    let map_index = form.text("map_index").parse().unwrap_or(-1);
+    let names = (dag_id.as_str(), run_id.as_str(), task_id.as_str());
+    let reason = form.filled("reason");
+    give_answer(&app, &operator, names, Some(map_index), (said, reason)).await?;
+    Ok(Redirect::to(&links::task(
+        &dag_id, &run_id, &task_id, map_index,
+    )))
+}
+
 struct LiveLog {
     app: App,
     key: TaskInstanceKey,
@@ -343,7 +412,7 @@ async fn live_log(
     let source = LiveLog {
         app: app.clone(),
         key: instance_key(&run, &task),
-        attempt: AttemptNo(query.attempt.unwrap_or(task.attempt)),
+        attempt: shown_attempt(&app, &run, &task, query.attempt).await?,
         from: resumed.or(query.from).unwrap_or(0),
         zone: TimeZone::get(&run.timezone).unwrap_or(TimeZone::UTC),
     };
@@ -360,7 +429,7 @@ async fn log_file(
     let (run, task) = find_task(&app, (&dag_id, &run_id, &task_id), query.map_index).await?;
     let key = AttemptKey {
         instance: instance_key(&run, &task),
-        attempt: AttemptNo(query.attempt.unwrap_or(task.attempt)),
+        attempt: shown_attempt(&app, &run, &task, query.attempt).await?,
     };
     let mut text = String::new();
     let mut from = 0;

@@ -19,8 +19,8 @@ with kept as (
     delete from output where dag_run_id = $1 and task_index = any($2)
 )
 update task_instance t
-set state = 'n', epoch = t.epoch + 1, tries = 0, lost = 0, reason = null, worker_id = null, queued_at = null,
-    started_at = null, finished_at = null,
+set state = 'n', epoch = t.epoch + 1, tries = 0, lost = 0, first_poke_at = null, pokes = null, reason = null,
+    worker_id = null, queued_at = null, started_at = null, finished_at = null,
     attempt = greatest(t.attempt, (
         select q.attempt - 1 from unqueued q where (q.task_index, q.map_index) = (t.task_index, t.map_index)
     ))

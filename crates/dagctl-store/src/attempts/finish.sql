@@ -125,9 +125,9 @@ with reported as (
     update dag_run r
     set remaining = r.remaining - n.settled,
         state = case when r.remaining = n.settled and r.n_failed = 0 and r.cancel_requested_at is null
-            and not v.tells_success then 's' else r.state end,
+            and not v.tells_success and not r.is_awaited then 's' else r.state end,
         finished_at = case when r.remaining = n.settled and r.n_failed = 0 and r.cancel_requested_at is null
-            and not v.tells_success then clock_timestamp() end
+            and not v.tells_success and not r.is_awaited then clock_timestamp() end
     from total n, dag_version v
     where r.dag_run_id = n.dag_run_id and v.dag_version_id = r.dag_version_id
     returning r.dag_run_id, r.dag_key, r.remaining, r.finished_at

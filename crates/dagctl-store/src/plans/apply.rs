@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use dagctl_core::ids::{DagRunId, InstanceIndex, WorkerId};
+use dagctl_core::operator::Answer;
 use dagctl_core::outcome::{Failure, Outcome};
 use dagctl_core::run::{Action, Move, Standing, Why};
 use dagctl_core::state::{RunState, Verdict};
@@ -10,6 +11,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 
+use super::wait::answer_as_output;
 use super::{Applied, Ended, LockedRun, Look, Orders, letter};
 use crate::StoreError;
 
@@ -52,6 +54,7 @@ impl Look {
         self.record_attempts(run, orders, &moves).await?;
         self.settle(run, orders, &moves).await?;
         self.set_timers(run, orders, &moves).await?;
+        let mut timers = self.put_to_wait(run, orders, &moves).await?;
         let mut queued = self.enqueue(run, orders, &moves).await?;
         if run.is_limited {
             queued = self.fill(&[run.dag_run_id]).await?;
@@ -63,7 +66,14 @@ impl Look {
         if let Some(delay) = orders.goes_again_after {
             self.put_off(run.dag_run_id, delay).await?;
         }
-        Ok(Applied { queued, ended })
+        if ended && run.is_awaited {
+            timers |= self.wake_waiting(run.dag_run_id).await? > 0;
+        }
+        Ok(Applied {
+            queued,
+            ended,
+            timers,
+        })
     }
 
     /// A task planned to settle while it waits in the queue may have been claimed meanwhile: then the move is dropped,
@@ -187,7 +197,14 @@ impl Look {
     ) -> Result<(), StoreError> {
         let (mut places, mut values) = (Places::default(), vec![]);
         for it in moves {
-            if let (
+            if let Action::Settle {
+                why: Why::Answered(answered),
+                ..
+            } = &it.action
+            {
+                places.push(it.instance());
+                values.push(answer_as_output(answered));
+            } else if let (
                 Action::Settle {
                     verdict: Verdict::Success,
                     ..
@@ -229,7 +246,7 @@ impl Look {
         let mut rows = AttemptRows::default();
         for it in moves {
             if let Some(ended) = orders.ended.get(&it.instance()) {
-                rows.push_ended(ended, last_failure(it));
+                rows.push_ended(ended, it);
             } else if let Some((attempt, failure)) = unstarted_attempt(run, orders, it) {
                 rows.push(
                     it.instance(),
@@ -337,7 +354,14 @@ impl Look {
                     attempts.push(ended.row.key.attempt.get().saturating_add(1));
                     lost.push(Some(ended.row.lost));
                 }
-                (Action::Requeue, None) | (Action::Retry { .. } | Action::Settle { .. }, _) => (),
+                (Action::Requeue, None)
+                | (
+                    Action::Retry { .. }
+                    | Action::Reschedule { .. }
+                    | Action::Ask { .. }
+                    | Action::Settle { .. },
+                    _,
+                ) => (),
             }
         }
         if places.is_empty() {
@@ -397,11 +421,14 @@ fn unstarted_attempt<'a>(
     }
     let facts = run.facts.instance(it.instance())?;
     let attempt = match facts.standing {
-        Standing::UpForRetry | Standing::Parked => facts.attempt.saturating_add(1),
+        Standing::UpForRetry | Standing::UpForReschedule | Standing::Parked => {
+            facts.attempt.saturating_add(1)
+        }
         Standing::Waiting
         | Standing::Queued
         | Standing::Running
         | Standing::Ended(_)
+        | Standing::WaitingApproval(_)
         | Standing::LostTooOften
         | Standing::Settled(_) => facts.attempt,
     };
@@ -415,7 +442,12 @@ fn last_failure(it: &Move) -> Option<&Failure> {
             why: Why::Failure(failure),
             ..
         } => Some(failure),
-        Action::Settle { .. } | Action::Queue | Action::Requeue | Action::Retry { .. } => None,
+        Action::Settle { .. }
+        | Action::Queue
+        | Action::Requeue
+        | Action::Retry { .. }
+        | Action::Reschedule { .. }
+        | Action::Ask { .. } => None,
     }
 }
 
@@ -448,8 +480,7 @@ impl AttemptRows {
         self.started_at.push(None);
     }
 
-    /// `decided`: what the look makes of its failure.
-    fn push_ended(&mut self, ended: &Ended, decided: Option<&Failure>) {
+    fn push_ended(&mut self, ended: &Ended, decided: &Move) {
         let key = ended.row.key;
         let (state, reason, message) = match &ended.outcome {
             Outcome::Success { .. } => return,
@@ -460,9 +491,21 @@ impl AttemptRows {
                 "its worker was shutting down".to_owned(),
             ),
             Outcome::Failed(failure) => {
-                let failure = decided.unwrap_or(failure);
+                let failure = last_failure(decided).unwrap_or(failure);
                 ('f', failure.kind.code(), failure.message.clone())
             }
+            // What a waiting task was doing is history only once it gives up.
+            Outcome::Waits(_) => match &decided.action {
+                Action::Settle {
+                    why: Why::Failure(failure),
+                    ..
+                } => ('f', failure.kind.code(), failure.message.clone()),
+                Action::Settle {
+                    why: Why::AskedToSkip(reason),
+                    ..
+                } => ('k', "skipped".to_owned(), reason.clone()),
+                _ => return,
+            },
         };
         self.push(
             key.instance.index(),
@@ -483,6 +526,10 @@ impl AttemptRows {
 fn reason(why: &Why) -> Option<String> {
     match why {
         Why::Succeeded => None,
+        Why::Answered(answered) => match answered.answer {
+            Answer::Approve => None,
+            Answer::Reject => Some("rejected".to_owned()),
+        },
         Why::Failure(failure) => Some(failure.kind.code()),
         Why::AskedToSkip(_) => Some("skipped".to_owned()),
         Why::Reason(reason) => Some((*reason).to_owned()),

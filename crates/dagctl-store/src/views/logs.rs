@@ -1,6 +1,6 @@
 //! Logs line by line.
 
-use dagctl_core::ids::AttemptKey;
+use dagctl_core::ids::{AttemptKey, TaskInstanceKey};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -31,6 +31,21 @@ pub enum LineStream {
 }
 
 impl Store {
+    /// The newest attempt of a task instance that has a log.
+    pub async fn logged_attempt(
+        &self,
+        instance: TaskInstanceKey,
+    ) -> Result<Option<i16>, StoreError> {
+        Ok(sqlx::query_scalar!(
+            "select max(attempt) from log_chunk where dag_run_id = $1 and task_index = $2 and map_index = $3",
+            instance.dag_run_id.get(),
+            instance.task_index.get(),
+            instance.map_index.get()
+        )
+        .fetch_one(self.pool())
+        .await?)
+    }
+
     /// The lines of an attempt's log from line `from` on, in whole chunks, about `limit` of them.
     pub async fn log_lines(
         &self,

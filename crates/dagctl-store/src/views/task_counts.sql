@@ -6,7 +6,9 @@ from (
         when y.worker_id is not null then 'r'::"char"
         when y.dag_run_id is not null then 'q'::"char"
         when d.dag_run_id is not null then 'd'::"char"
-        when m.dag_run_id is not null then 't'::"char"
+        when m.kind = 'r' then 't'::"char"
+        when m.kind = 'a' then 'a'::"char"
+        when m.dag_run_id is not null then 'p'::"char"
         else 'n'::"char"
     end as state
     from task_instance t

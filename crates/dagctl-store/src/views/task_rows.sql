@@ -1,17 +1,19 @@
 -- Task instances of a run after a place, upstream first: of any state, or of some, or those of one name. As people see
--- them: `q`, `r`, `d` and `t` stand for queued, running, scheduled and up for retry. The run's key goes into every
--- table by itself, so that each reads the one partition of its week.
+-- them: `q`, `r`, `d`, `t`, `p` and `a` stand for queued, running, scheduled, up for retry, up for reschedule and waiting
+-- for an approval. The run's key goes into every table by itself, so that each reads the one partition of its week.
 with task as (
     select
         t.task_index, t.map_index, k.task_id, k.operator, k.pool_key, t.state as letter, t.attempt, t.reason,
-        t.queued_at, t.started_at, t.finished_at, t.worker_id, y.dag_run_id is not null as is_ready,
+        t.first_poke_at, t.pokes, t.queued_at, t.started_at, t.finished_at, t.worker_id, y.dag_run_id is not null as is_ready,
         y.attempt as ready_attempt, y.queued_at as ready_at, y.claimed_at, y.worker_id as claimed_by, m.due_at,
         case
             when t.state <> 'n' then t.state
             when y.worker_id is not null then 'r'::"char"
             when y.dag_run_id is not null then 'q'::"char"
             when d.dag_run_id is not null then 'd'::"char"
-            when m.dag_run_id is not null then 't'::"char"
+            when m.kind = 'r' then 't'::"char"
+            when m.kind = 'a' then 'a'::"char"
+            when m.dag_run_id is not null then 'p'::"char"
             else 'n'::"char"
         end as state
     from task_instance t
@@ -37,7 +39,7 @@ select
         else t.started_at
     end as "started_at?",
     case when t.letter = 'n' then null else t.finished_at end as "finished_at?",
-    t.due_at as "retry_at?",
+    case when t.state <> 'a' then t.due_at end as "retry_at?", t.first_poke_at, t.pokes,
     -- Once a new attempt is queued or runs, the reason is the one before's, and says so.
     case
         when not t.is_ready then coalesce(t.reason, a.reason)

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::letter;
+use crate::waiting::pokes;
 use crate::{Store, StoreError};
 
 /// A task instance: what the tables `task_instance`, `ready`, `timer` and `attempt` say together.
@@ -31,8 +32,12 @@ pub struct TaskRow {
     pub started_at: Option<Timestamp>,
     /// When it settled.
     pub finished_at: Option<Timestamp>,
-    /// When it is tried again.
+    /// When it is tried again, or a sensor looks again.
     pub retry_at: Option<Timestamp>,
+    /// When a sensor's first look began.
+    pub first_poke_at: Option<Timestamp>,
+    /// How often a sensor looked and found nothing.
+    pub pokes: u32,
     /// Why it settled without running, or its failure's code.
     pub reason: Option<String>,
     /// What its last failed attempt said, unless it succeeded since.
@@ -104,6 +109,8 @@ fn seen_letter(state: TaskState) -> char {
         TaskState::Queued => 'q',
         TaskState::Running => 'r',
         TaskState::UpForRetry => 't',
+        TaskState::UpForReschedule => 'p',
+        TaskState::WaitingApproval => 'a',
         TaskState::Success => Verdict::Success.letter(),
         TaskState::Failed => Verdict::Failed.letter(),
         TaskState::UpstreamFailed => Verdict::UpstreamFailed.letter(),
@@ -168,6 +175,8 @@ impl Store {
                 started_at: row.started_at.map(|it| it.to_jiff()),
                 finished_at: row.finished_at.map(|it| it.to_jiff()),
                 retry_at: row.retry_at.map(|it| it.to_jiff()),
+                first_poke_at: row.first_poke_at.map(|it| it.to_jiff()),
+                pokes: pokes(row.pokes),
                 reason: row.reason,
                 error: row.error,
                 worker: row.worker,

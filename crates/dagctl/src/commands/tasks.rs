@@ -137,6 +137,8 @@ pub(crate) fn print_instances(tasks: &[Task], output: Format, printer: Printer) 
                 | TaskState::Scheduled
                 | TaskState::Queued
                 | TaskState::UpForRetry
+                | TaskState::UpForReschedule
+                | TaskState::WaitingApproval
                 | TaskState::Failed
                 | TaskState::UpstreamFailed
                 | TaskState::Skipped => it.error.as_deref().or(it.reason.as_deref()).unwrap_or(""),

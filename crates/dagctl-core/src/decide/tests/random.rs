@@ -11,7 +11,7 @@ use crate::decide::decide;
 use crate::ids::{TaskId, TaskIndex};
 use crate::operator::{Branch, Operator};
 use crate::outcome::{Failure, FailureKind, Outcome};
-use crate::run::{Action, Plan, RunFacts, Standing, TaskFacts};
+use crate::run::{Action, AskedFor, Plan, RunFacts, Standing, TaskFacts};
 use crate::state::{RunState, Verdict};
 
 /// A task before it has a name: what it waits for, its rule, what else it is, and what its attempts come to.
@@ -148,6 +148,11 @@ impl<'a> World<'a> {
                     task.tries += 1;
                     Standing::UpForRetry
                 }
+                Action::Reschedule { .. } => Standing::UpForReschedule,
+                Action::Ask { deadline, .. } => Standing::WaitingApproval(AskedFor {
+                    deadline: *deadline,
+                    answered: None,
+                }),
                 Action::Settle { verdict, .. } => Standing::Settled(*verdict),
             };
         }
@@ -180,7 +185,10 @@ impl<'a> World<'a> {
             .filter(|it| {
                 matches!(
                     self.facts.tasks[*it].standing,
-                    Standing::Queued | Standing::Running | Standing::UpForRetry
+                    Standing::Queued
+                        | Standing::Running
+                        | Standing::UpForRetry
+                        | Standing::UpForReschedule
                 )
             })
             .collect();
@@ -194,7 +202,7 @@ impl<'a> World<'a> {
         };
         self.facts.tasks[at].standing = match self.facts.tasks[at].standing {
             Standing::Running => Standing::Ended(self.outcome(at)),
-            Standing::UpForRetry => Standing::Parked,
+            Standing::UpForRetry | Standing::UpForReschedule => Standing::Parked,
             _ => {
                 self.facts.tasks[at].attempt += 1;
                 Standing::Running

@@ -1,0 +1,135 @@
+//! Tasks that wait without a worker, as a user sees them: sensors, a question to a person, a run of another DAG.
+
+mod support;
+
+use crate::support::{Place, eventually};
+
+const REPORT: &str = "
+dag_id: report
+tasks:
+  render: {operator: shell, command: 'echo 42 rows', outputs: {rows: '42'}}
+  review: {operator: approval, depends_on: render, subject: 'Send the report of {{ ds }}?', body: '{{ outputs.render.rows }} rows', timeout: 8h}
+  send: {operator: shell, depends_on: review, command: echo sent}
+";
+
+const LOAD: &str = "
+dag_id: load
+params: {day: {type: string, format: date}}
+tasks:
+  arrive: {operator: file_sensor, filepath: '../inbox/{{ params.day }}*.csv', poke_interval: 1s, timeout: 1h}
+  late: {operator: time_sensor, target_time: '2026-01-01T00:00:00Z'}
+  load: {operator: shell, depends_on: [arrive, late], command: 'cat {{ outputs.arrive.file }}'}
+";
+
+const DAY: &str = "
+dag_id: day
+tasks:
+  load: {operator: trigger_dagrun, trigger_dag_id: load, conf: {day: '{{ ds }}'}, logical_date: '{{ logical_date }}', wait_for_completion: true}
+  seen: {operator: external_task_sensor, external_dag_id: load, external_task_id: [late, load], poke_interval: 1s, timeout: 1h}
+";
+
+/// The states of a run's tasks, `task=state` in the DAG's order.
+async fn states(place: &Place, dag_id: &str) -> String {
+    let found = place
+        .run(&["tasks", "list", dag_id, "latest", "-o", "json"])
+        .await;
+    let tasks: serde_json::Value = serde_json::from_str(&found.stdout).unwrap_or_default();
+    let each = tasks.as_array().cloned().unwrap_or_default();
+    let each = each.iter().map(|it| {
+        let word = |key: &str| it[key].as_str().unwrap_or_default().to_owned();
+        format!("{}={}", word("task_id"), word("state"))
+    });
+    each.collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn a_person_answers_from_a_terminal_and_a_rejected_report_is_not_sent() {
+    let place = Place::new();
+    place.write("dags/report.yaml", REPORT);
+    let standalone = place.standalone().await;
+    place.ok(&["trigger", "report"]).await;
+    eventually("the question", async || {
+        let open = place.json(&["approvals", "list"]).await;
+        (open.as_array().unwrap().len() == 1).then_some(())
+    })
+    .await;
+    let open = place.json(&["approvals", "list"]).await;
+    assert!(
+        open[0]["subject"]
+            .as_str()
+            .unwrap()
+            .starts_with("Send the report of 2"),
+        "{open}"
+    );
+    assert_eq!(open[0]["body"], "42 rows");
+    assert_eq!(
+        states(&place, "report").await,
+        "render=success review=waiting_approval send=none"
+    );
+    place
+        .ok(&[
+            "reject",
+            "report",
+            "latest",
+            "review",
+            "--reason",
+            "too early",
+        ])
+        .await;
+    let followed = place.run(&["runs", "follow", "report", "latest"]).await;
+    assert_eq!(followed.code, 0, "{followed:?}");
+    assert_eq!(
+        states(&place, "report").await,
+        "render=success review=success send=skipped"
+    );
+    let late = place.run(&["approve", "report", "latest", "review"]).await;
+    assert_ne!(late.code, 0);
+    assert!(
+        late.stderr.contains("was rejected by ") && late.stderr.contains("too early"),
+        "{late:?}"
+    );
+    assert_eq!(
+        place.json(&["approvals", "list"]).await,
+        serde_json::json!([])
+    );
+    standalone.interrupt().await;
+}
+
+#[tokio::test]
+async fn a_run_waits_for_a_run_that_waits_for_a_file() {
+    let place = Place::new();
+    place
+        .write("dags/load.yaml", LOAD)
+        .write("dags/day.yaml", DAY);
+    std::fs::create_dir(place.path("inbox")).unwrap();
+    let standalone = place.standalone().await;
+    place
+        .ok(&["trigger", "day", "--logical-date", "2026-03-01"])
+        .await;
+    eventually("all that waits", async || {
+        let (day, load) = (states(&place, "day").await, states(&place, "load").await);
+        (day == "load=up_for_reschedule seen=up_for_reschedule"
+            && load == "arrive=up_for_reschedule late=success load=none")
+            .then_some(())
+    })
+    .await;
+    place.write("inbox/2026-03-01_a.csv", "x,y\n");
+    let followed = place.run(&["runs", "follow", "day", "latest"]).await;
+    assert_eq!(followed.code, 0, "{followed:?}");
+    assert_eq!(
+        states(&place, "load").await,
+        "arrive=success late=success load=success"
+    );
+    let made = place.json(&["runs", "list", "load"]).await;
+    assert_eq!(made.as_array().unwrap().len(), 1);
+    let by = made[0]["triggered_by"].as_str().unwrap();
+    assert!(
+        by.starts_with("day/manual__2026-03-01") && by.ends_with("/load"),
+        "{by}"
+    );
+    let log = place
+        .ok(&["tasks", "logs", "day", "load", "--run", "latest"])
+        .await;
+    assert!(log.contains("made run manual__2026-03-01"), "{log}");
+    standalone.interrupt().await;
+}
