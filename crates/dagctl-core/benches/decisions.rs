@@ -67,6 +67,8 @@ fn context() -> Context {
         run_dir: "/runs/1".to_owned(),
         asset_events: BTreeMap::new(),
         try_number: 1,
+        map_index: -1,
+        items: Map::new(),
     })
 }
 

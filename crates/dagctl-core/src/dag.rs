@@ -12,6 +12,7 @@ use crate::callback::Callback;
 use crate::graph::{self, Cycle};
 use crate::ids::{DEFAULT_POOL, DEFAULT_QUEUE, DagId, PoolName, QueueName, TaskId, TaskIndex};
 use crate::limits::RunLimits;
+use crate::mapping::Expand;
 use crate::operator::Operator;
 use crate::params::Param;
 use crate::retry::RetryPolicy;
@@ -104,6 +105,10 @@ pub struct Task {
     pub depends_on_past: bool,
     /// Whether it also waits for the tasks directly downstream of it in the run before.
     pub wait_for_downstream: bool,
+    /// Lists that are known while the run is under way: an instance of the task for each item.
+    pub expand: Option<Expand>,
+    /// Instances of the task queued or running at once in one run.
+    pub max_active_tis_per_dagrun: Option<u32>,
     /// An expression; the task is skipped where it is false.
     pub run_if: Option<String>,
     /// When a failed attempt is tried again.
@@ -297,6 +302,18 @@ impl Dag {
         })
     }
 
+    /// Whether any of its tasks has as many instances as a list has items.
+    pub fn is_mapped(&self) -> bool {
+        self.tasks.iter().any(|it| it.expand.is_some())
+    }
+
+    /// Whether more tasks of a run may want to be under way at once than `max_active_tasks` allows: then each step of it
+    /// is taken below the run's lock, where its places are counted.
+    pub fn is_limited(&self) -> bool {
+        let fits = u32::try_from(self.tasks.len()).is_ok_and(|it| it <= self.spec.max_active_tasks);
+        !fits || self.is_mapped()
+    }
+
     /// Every edge, parent first.
     pub fn edges(&self) -> impl Iterator<Item = (TaskIndex, TaskIndex)> + '_ {
         self.downstream
@@ -330,6 +347,8 @@ impl Task {
             allow_failure: false,
             depends_on_past: false,
             wait_for_downstream: false,
+            expand: None,
+            max_active_tis_per_dagrun: None,
             run_if: None,
             retry: RetryPolicy::default(),
             execution_timeout: None,

@@ -18,6 +18,7 @@ mod chosen;
 mod end;
 mod ended;
 mod joins;
+mod mapped;
 mod ruling;
 mod stop;
 mod waiting;
@@ -56,6 +57,7 @@ fn settled(standing: &Standing) -> Option<Verdict> {
         | Standing::UpForReschedule
         | Standing::WaitingApproval(_)
         | Standing::Parked
+        | Standing::Expanded
         | Standing::LostTooOften => None,
     }
 }
@@ -100,6 +102,9 @@ impl Look<'_> {
             Standing::Waiting if self.rejected.contains(&at.task) => {
                 self.settle(at, Verdict::Skipped, Why::Reason("rejected"));
             }
+            // Nothing waits for an instance to be asked for but a place.
+            Standing::Waiting if at.map_index != MapIndex::UNMAPPED => self.queue(at),
+            Standing::Expanded => self.expanded(at.task, facts, jitter),
             Standing::Waiting => match self.ruling(at.task) {
                 Ruling::Wait => (),
                 Ruling::Run => self.queue(at),

@@ -15,6 +15,7 @@ pub mod explain;
 pub mod graph;
 pub mod ids;
 pub mod limits;
+pub mod mapping;
 pub mod nearest;
 pub mod notice;
 pub mod operator;

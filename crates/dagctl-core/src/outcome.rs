@@ -24,6 +24,11 @@ pub enum Outcome {
     Failed(Failure),
     /// It was stopped by its worker's drain and goes back to the queue; costs no retry.
     HandedBack,
+    /// It found out the items of its mapped task, which is never none: an instance is made for each.
+    Expands {
+        /// What each instance sees by name.
+        items: Vec<Map<String, Value>>,
+    },
     /// It did its part, and waits without a worker.
     Waits(Wait),
 }
@@ -114,6 +119,8 @@ pub enum FailureKind {
     Definition,
     /// A person or a rule asked the run to stop.
     Cancelled,
+    /// Instances of a mapped task failed.
+    Instances,
     /// The worker vanished five times while it held this task.
     LostWorker,
     /// The worker lost its lease, so this result would not count.
@@ -135,6 +142,7 @@ impl FailureKind {
             Self::Check => "check".to_owned(),
             Self::Definition => "definition".to_owned(),
             Self::Cancelled => "cancelled".to_owned(),
+            Self::Instances => "instances_failed".to_owned(),
             Self::LostWorker => "lost_worker".to_owned(),
             Self::Fenced => "fenced".to_owned(),
             Self::Internal => "internal".to_owned(),
@@ -158,6 +166,7 @@ impl FailureKind {
             Self::Check
             | Self::Definition
             | Self::Cancelled
+            | Self::Instances
             | Self::LostWorker
             | Self::Fenced
             | Self::Internal => false,

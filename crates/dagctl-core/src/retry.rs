@@ -103,6 +103,7 @@ impl RetryOn {
                 | FailureKind::Check
                 | FailureKind::Definition
                 | FailureKind::Cancelled
+                | FailureKind::Instances
                 | FailureKind::LostWorker
                 | FailureKind::Fenced
                 | FailureKind::Internal => false,

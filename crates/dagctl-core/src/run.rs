@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use crate::callback::Callback;
 use crate::ids::{DagRunId, InstanceIndex, MapIndex, TaskIndex};
@@ -103,6 +104,8 @@ pub enum Standing {
     Ended(Outcome),
     /// Will be tried again when its timer is due.
     UpForRetry,
+    /// A mapped task that was expanded: settles with its instances.
+    Expanded,
     /// May start once its run has a place below `max_active_tasks`.
     Parked,
     /// A sensor, or what waits for a run: goes on when its timer is due.
@@ -204,6 +207,11 @@ pub enum Action {
         delay: Duration,
         /// Why the attempt failed.
         failure: Failure,
+    },
+    /// An instance is made of it for each item.
+    Expand {
+        /// What each instance sees by name.
+        items: Vec<Map<String, Value>>,
     },
     /// It goes on at a moment, and waits without a worker until then.
     Reschedule {

@@ -42,6 +42,8 @@ pub struct Scope {
     pub params: Option<Vec<String>>,
     /// The tasks whose outputs may be read: those upstream.
     pub tasks: Vec<String>,
+    /// The names of the task's `expand`.
+    pub items: Vec<String>,
     /// Whether `staging` is known (checks).
     pub staging: bool,
     /// Whether `response` is known (`http`).
@@ -68,6 +70,11 @@ pub struct References {
     pub variables: BTreeSet<String>,
     /// Connections, from `conn.X`.
     pub connections: BTreeSet<String>,
+}
+
+/// Whether a name means something to every template already, so that `expand` cannot use it.
+pub fn is_taken(name: &str) -> bool {
+    names::is_taken(name)
 }
 
 /// Every problem that can be seen without rendering.
@@ -126,6 +133,10 @@ pub struct ContextFacts {
     pub run_dir: String,
     /// `ti.try_number`.
     pub try_number: i16,
+    /// `ti.map_index`; -1 where the task is not mapped.
+    pub map_index: i32,
+    /// What `expand` names, in an instance of a mapped task.
+    pub items: Map<String, Value>,
 }
 
 /// Leaves out everything that may be secret.
@@ -145,6 +156,7 @@ impl fmt::Debug for ContextFacts {
 pub struct Context {
     facts: Arc<ContextFacts>,
     names: Arc<BTreeMap<&'static str, minijinja::Value>>,
+    items: minijinja::Value,
 }
 
 impl Context {
@@ -152,6 +164,7 @@ impl Context {
     pub fn new(facts: ContextFacts) -> Self {
         Self {
             names: Arc::new(context::names(&facts)),
+            items: minijinja::Value::from(Serde(&facts.items)),
             facts: Arc::new(facts),
         }
     }
@@ -184,9 +197,26 @@ impl Context {
         self
     }
 
-    fn root(&self) -> minijinja::Value {
-        minijinja::Value::from_object(context::Names(self.names.clone()))
+    /// What stands behind a name.
+    fn named(&self, name: &str) -> Option<minijinja::Value> {
+        named(&self.names, &self.items, name)
     }
+
+    fn root(&self) -> minijinja::Value {
+        minijinja::Value::from_object(context::Names {
+            names: self.names.clone(),
+            items: self.items.clone(),
+        })
+    }
+}
+
+fn named(
+    names: &BTreeMap<&'static str, minijinja::Value>,
+    items: &minijinja::Value,
+    name: &str,
+) -> Option<minijinja::Value> {
+    let item = || items.get_attr(name).ok().filter(|it| !it.is_undefined());
+    names.get(name).cloned().or_else(item)
 }
 
 impl fmt::Debug for Context {

@@ -65,8 +65,10 @@ impl Session<'_> {
 pub(crate) fn run(session: &mut Session<'_>, params: Option<&[String]>, drafts: &[Draft]) {
     let mut seen = HashSet::new();
     for job in std::mem::take(&mut session.jobs) {
-        // Defaults and expansions bring the same text again; only outputs mean something else in another task.
-        let key = (job.text.place, job.text.value.clone(), job.names);
+        // Defaults and expansions bring the same text again; only outputs and the names of
+        // `expand` mean something else in another task.
+        let items = template::items(&job, drafts);
+        let key = (job.text.place, job.text.value.clone(), job.names, items);
         if !job.text.value.contains("outputs") && !seen.insert(key) {
             continue;
         }

@@ -24,6 +24,7 @@ mod callback;
 mod check;
 mod date;
 mod defaults;
+mod expand;
 mod expansion;
 mod graph;
 mod group;

@@ -54,6 +54,8 @@ pub(crate) const TASK: &[&str] = &[
     "pool",
     "queue",
     "priority_weight",
+    "expand",
+    "max_active_tis_per_dagrun",
     "run_if",
     "on_failure_callback",
     "on_success_callback",
@@ -67,13 +69,7 @@ pub(crate) const TASK: &[&str] = &[
 ];
 
 /// Task fields of every operator that do not work yet.
-pub(crate) const TASK_NOT_YET: &[&str] = &[
-    "pool_slots",
-    "weight_rule",
-    "max_active_tis_per_dag",
-    "max_active_tis_per_dagrun",
-    "expand",
-];
+pub(crate) const TASK_NOT_YET: &[&str] = &["pool_slots", "weight_rule", "max_active_tis_per_dag"];
 
 /// Fields that name or place one task, and therefore are no defaults.
 pub(crate) const ONE_TASK_ONLY: &[&str] = &[
@@ -83,6 +79,7 @@ pub(crate) const ONE_TASK_ONLY: &[&str] = &[
     "group",
     "teardown",
     "branches",
+    "expand",
     "reads",
     "writes",
 ];

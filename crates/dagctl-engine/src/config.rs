@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use dagctl_core::connection::Connection;
 use dagctl_core::ids::DEFAULT_QUEUE;
+use dagctl_core::mapping::MAX_MAP_LENGTH;
 use dagctl_store::notices::Gathering;
 
 /// How a process of dagctl is set up.
@@ -29,6 +30,8 @@ pub struct EngineConfig {
     pub worker_name: String,
     /// Attempts under way at the same time.
     pub slots: u16,
+    /// Instances that `expand` may make of one task.
+    pub max_map_length: u16,
     /// The queues whose tasks a worker takes.
     pub queues: Vec<String>,
     /// How long a worker's claims hold without a heartbeat.
@@ -67,6 +70,7 @@ impl EngineConfig {
             },
             worker_name: "worker".to_owned(),
             slots: 32,
+            max_map_length: MAX_MAP_LENGTH,
             queues: vec![DEFAULT_QUEUE.to_owned()],
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),

@@ -200,6 +200,7 @@ fn failed_tasks(facts: &RunFacts<'_>) -> Vec<TaskNews> {
         | Action::Queue
         | Action::Requeue
         | Action::Retry { .. }
+        | Action::Expand { .. }
         | Action::Reschedule { .. }
         | Action::Ask { .. } => None,
     });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use dagctl_core::callback::{Notifier as Told, SlackNotifier};
 use dagctl_core::connection::Connection;
+use dagctl_core::ids::MapIndex;
 use dagctl_core::notice::{self, Markup, Notice};
 use dagctl_core::template::{self, Context, ContextFacts, Quoting};
 use dagctl_runner::email::{self, Letter};
@@ -221,6 +222,8 @@ impl Notifier {
             connections: settings.connections().clone(),
             run_dir: String::new(),
             asset_events: std::collections::BTreeMap::new(),
+            map_index: MapIndex::UNMAPPED.get(),
+            items: serde_json::Map::new(),
             try_number: notice.payload["attempt"]
                 .as_i64()
                 .and_then(|it| i16::try_from(it).ok())

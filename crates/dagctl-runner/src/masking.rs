@@ -25,7 +25,7 @@ pub(crate) fn masked(outcome: Outcome, masker: &Masker) -> Outcome {
             message: masked_text(failure.message, masker),
             ..failure
         }),
-        Outcome::HandedBack => Outcome::HandedBack,
+        it @ (Outcome::HandedBack | Outcome::Expands { .. }) => it,
         Outcome::Waits(Wait::Answer { subject, body }) => Outcome::Waits(Wait::Answer {
             subject: masked_text(subject, masker),
             body: masked_text(body, masker),

@@ -231,14 +231,23 @@ fn own_folder(attempt: &Attempt) -> PathBuf {
     attempt.run_dir.join(".dagctl")
 }
 
+/// What only this attempt's files are called. No task's name has an `@` in it.
+fn own_name(attempt: &Attempt) -> String {
+    let (task, number) = (&attempt.task_id, attempt.attempt);
+    match attempt.context.facts().map_index {
+        -1 => format!("{task}.{number}"),
+        instance => format!("{task}@{instance}.{number}"),
+    }
+}
+
 fn outputs_file(attempt: &Attempt) -> PathBuf {
-    let name = format!("{}.{}.outputs.json", attempt.task_id, attempt.attempt);
+    let name = format!("{}.outputs.json", own_name(attempt));
     own_folder(attempt).join(name)
 }
 
 /// Writes the script to a file: as an argument it would be in every user's `ps`, and 128 KiB at most.
 fn write_script(attempt: &Attempt, text: &str) -> Result<PathBuf, Failure> {
-    let name = format!("{}.{}.script", attempt.task_id, attempt.attempt);
+    let name = format!("{}.script", own_name(attempt));
     let file = own_folder(attempt).join(name);
     let written = OpenOptions::new()
         .write(true)

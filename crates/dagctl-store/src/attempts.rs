@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dagctl_core::ids::{
     AttemptKey, AttemptNo, DagRunId, DagVersionId, MapIndex, TaskIndex, TaskInstanceKey, WorkerId,
 };
+use dagctl_core::mapping::Counts;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -110,6 +111,57 @@ impl Store {
             .iter()
             .map(|(run, tasks)| tasks.iter().filter_map(|task| of(*run, task)).collect())
             .collect())
+    }
+}
+
+impl Store {
+    /// What an instance of a mapped task sees by name; empty for every other.
+    pub async fn map_item(&self, key: TaskInstanceKey) -> Result<Map<String, Value>, StoreError> {
+        let value = sqlx::query_scalar!(
+            "select value from map_item where dag_run_id = $1 and task_index = $2 and map_index = $3",
+            key.dag_run_id.get(),
+            key.task_index.get(),
+            key.map_index.get()
+        )
+        .fetch_optional(self.pool())
+        .await?;
+        Ok(match value {
+            Some(Value::Object(map)) => map,
+            _ => Map::new(),
+        })
+    }
+
+    /// What the instances of a mapped task of a run left, in map order, and how many of them ended how.
+    pub async fn instance_outputs(
+        &self,
+        run: DagRunId,
+        task: TaskIndex,
+    ) -> Result<(Vec<Map<String, Value>>, Counts), StoreError> {
+        let row = sqlx::query!(
+            r#"select count(*) filter (where state = 's') as "succeeded!",
+                count(*) filter (where state in ('f', 'u')) as "failed!",
+                count(*) filter (where state = 'k' and reason is distinct from 'removed') as "skipped!",
+                array(
+                    select value from output o where o.dag_run_id = $1 and o.task_index = $2 and o.map_index >= 0
+                    order by o.map_index
+                ) as "outputs!"
+            from task_instance where dag_run_id = $1 and task_index = $2 and map_index >= 0"#,
+            run.get(),
+            task.get()
+        )
+        .fetch_one(self.pool())
+        .await?;
+        let outputs = row.outputs.into_iter().filter_map(|it| match it {
+            Value::Object(map) => Some(map),
+            _ => None,
+        });
+        let count = |it: i64| u32::try_from(it).unwrap_or(u32::MAX);
+        let counts = Counts {
+            succeeded: count(row.succeeded),
+            failed: count(row.failed),
+            skipped: count(row.skipped),
+        };
+        Ok((outputs.collect(), counts))
     }
 }
 

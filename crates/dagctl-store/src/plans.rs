@@ -16,6 +16,7 @@ use crate::{Store, StoreError};
 
 mod apply;
 mod conditions;
+mod expand;
 mod wait;
 
 pub use conditions::{PastAsked, PastNews};
@@ -172,7 +173,7 @@ impl Look {
                 r.is_awaited, clock_timestamp() as "now!",
                 r.run_retries, r.timed_out_at is not null as "is_timed_out!",
                 exists (select from run_due t where t.dag_run_id = r.dag_run_id and t.kind = 'r') as "waits_for_retry!",
-                v.task_count > v.max_active_tasks as "is_limited!",
+                v.is_limited as "is_limited!",
                 exists (select from live_run l where l.dag_run_id = r.dag_run_id and l.look_wanted) as "is_wanted!"
             from dag_run r join dag_version v using (dag_version_id)
             where r.dag_run_id = $1 for update of r"#,
@@ -192,6 +193,7 @@ impl Look {
             questions.extend(self.questions(run).await?);
         }
         let mut tasks: Vec<TaskFacts> = vec![];
+        let mut is_expanded = false;
         for row in rows {
             let standing = if row.state != letter('n') {
                 Standing::Settled(verdict(row.state)?)
@@ -202,6 +204,7 @@ impl Look {
                     (Some(_), Some(_)) => Standing::Running,
                     (None, _) if row.is_parked => Standing::Parked,
                     (None, _) => match row.timer_kind.map(from_letter) {
+                        None if row.is_expanded => Standing::Expanded,
                         None => Standing::Waiting,
                         Some('r') => Standing::UpForRetry,
                         Some('a') => Standing::WaitingApproval(
@@ -220,10 +223,17 @@ impl Look {
                 pokes: pokes(row.pokes),
                 ..TaskFacts::new(standing, attempt, tries)
             };
-            // Sorted: a task comes before its instances.
+            // Sorted: a task comes before its instances. Those of a task that was put back are only kept for their numbers.
             match tasks.last_mut() {
-                Some(task) if row.map_index >= 0 => task.instances.push(facts),
-                _ => tasks.push(facts),
+                Some(task) if row.map_index >= 0 => {
+                    if is_expanded {
+                        task.instances.push(facts);
+                    }
+                }
+                _ => {
+                    tasks.push(facts);
+                    is_expanded = row.is_expanded;
+                }
             }
         }
         Ok(Some(LockedRun {

@@ -178,7 +178,7 @@ impl Store {
     pub async fn queue_due_timers(&self) -> Result<u64, StoreError> {
         let mut look = self.look().await?;
         let due = sqlx::query!(
-            r#"select t.dag_run_id, t.task_index, t.map_index, v.task_count > v.max_active_tasks as "is_limited!"
+            r#"select t.dag_run_id, t.task_index, t.map_index, v.is_limited as "is_limited!"
             from timer t join dag_run r using (dag_run_id) join dag_version v using (dag_version_id)
             where t.due_at <= now() and t.kind <> 'a' order by t.due_at limit 1000"#
         )

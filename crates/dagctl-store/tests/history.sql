@@ -2,10 +2,9 @@
 insert into pool (name) values ('default_pool');
 insert into dag (dag_id, is_paused, file, task_count, watermark)
 select 'dag_' || n, false, 'dag_' || n || '.yaml', 3, now() from generate_series(1, 20) n;
-insert into dag_version overriding system value
-select it.* from dag d, jsonb_populate_record(null::dag_version, jsonb_build_object('dag_version_id', dag_key,
-    'dag_key', dag_key, 'hash', '\x01', 'file', file, 'files', '{}'::jsonb, 'task_count', 3, 'max_active_tasks', 16,
-    'tells_success', false, 'created_at', now())) it;
+insert into dag_version (dag_version_id, dag_key, hash, file, files, task_count, max_active_tasks, tells_success)
+overriding system value
+select dag_key, dag_key, '\x01', file, '{}', 3, 16, false from dag;
 update dag set active_version_id = dag_version_id from dag_version v where v.dag_key = dag.dag_key;
 insert into dag_task
 select it.* from dag_version v, generate_series(0, 2) n, jsonb_populate_record(null::dag_task, jsonb_build_object(

@@ -120,6 +120,10 @@ pub(crate) struct WorkerConfig {
     #[arg(long, env = "DAGCTL_SLOTS", default_value_t = 32, value_name = "N",
           value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) slots: u16,
+    /// Instances that `expand` may make of one task; at most 32767
+    #[arg(long, env = "DAGCTL_MAX_MAP_LENGTH", default_value_t = 1024, value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..=32767))]
+    pub(crate) max_map_length: u16,
     /// Take only tasks of these queues; a task names its one with `queue`
     #[arg(
         long,

@@ -24,7 +24,13 @@ impl Look<'_> {
             (Outcome::HandedBack, None) => {
                 self.plan.moves.push(Move::of(at, Action::Requeue));
             }
-            (Outcome::HandedBack, Some(by)) => self.fail(at, self.stopped(by)),
+            (Outcome::Expands { items }, None) => {
+                let items = items.clone();
+                self.plan.moves.push(Move::of(at, Action::Expand { items }));
+            }
+            (Outcome::HandedBack | Outcome::Expands { .. }, Some(by)) => {
+                self.fail(at, self.stopped(by));
+            }
             (Outcome::Failed(failure), Some(by)) if failure.kind == FailureKind::Cancelled => {
                 self.fail(at, self.stopped(by));
             }

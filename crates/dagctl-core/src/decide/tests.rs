@@ -115,6 +115,7 @@ fn told(dag: &Dag, plan: &Plan) -> String {
         .map(|it| match &it.action {
             Action::Queue => format!("{} → queued", name(it.task)),
             Action::Requeue => format!("{} → queued again", name(it.task)),
+            Action::Expand { items } => format!("{} → {} instances", name(it.task), items.len()),
             Action::Retry { delay, .. } => {
                 format!("{} → retry in {}s", name(it.task), delay.as_secs())
             }
@@ -288,6 +289,70 @@ fn a_cancel_settles_what_does_not_run_and_tells_nobody() {
     facts.cancelled_by = Some("kim".into());
     let plan = decide(&dag, &facts, &mut || 1.0);
     assert_eq!(told(&dag, &plan), "a → failed; run → failed; tell of a");
+}
+
+/// A mapped task with its instances, and one that waits for it.
+fn mapped(instances: &[&str]) -> (Dag, RunFacts) {
+    let (dag, mut facts) = run("a: waiting; b after a: waiting");
+    facts.tasks[0].standing = Standing::Expanded;
+    facts.tasks[0].instances = instances.iter().map(|it| standing_of(it)).collect();
+    (dag, facts)
+}
+
+fn told_by_instance(instances: &[&str], cancelled_by: Option<&str>) -> String {
+    let (dag, mut facts) = mapped(instances);
+    facts.cancelled_by = cancelled_by.map(str::to_owned);
+    let plan = decide(&dag, &facts, &mut || 1.0);
+    let indexes: Vec<String> = (plan.moves.iter())
+        .map(|it| it.map_index.to_string())
+        .collect();
+    format!("{} [{}]", told(&dag, &plan), indexes.join(" "))
+}
+
+#[test]
+fn a_task_is_expanded_once_its_items_are_known_unless_its_run_was_stopped() {
+    let (dag, mut facts) = run("a: running; b after a: waiting");
+    let items = vec![serde_json::Map::new(); 3];
+    facts.tasks[0].standing = Standing::Ended(Outcome::Expands { items });
+    let plan = decide(&dag, &facts, &mut || 1.0);
+    assert_eq!(told(&dag, &plan), "a → 3 instances");
+    facts.cancelled_by = Some("kim".into());
+    let plan = decide(&dag, &facts, &mut || 1.0);
+    assert_eq!(told(&dag, &plan), "a → failed; b → skipped; run → failed");
+}
+
+#[test]
+fn a_mapped_task_settles_with_its_last_instance_and_callbacks_tell_of_it_once() {
+    let open = told_by_instance(
+        &["success", "running", "just failed a check", "just failed"],
+        None,
+    );
+    assert_eq!(open, "a → failed; a → retry in 60s [2 3]");
+    assert_eq!(
+        told_by_instance(&["success", "skipped", "just succeeded"], None),
+        "a → success; a → success; b → queued [2 -1 -1]"
+    );
+    assert_eq!(
+        told_by_instance(&["skipped", "just skipped"], None),
+        "a → skipped; a → skipped; b → skipped; run → success [1 -1 -1]"
+    );
+    assert_eq!(
+        told_by_instance(&["success", "failed", "just failed a check"], None),
+        "a → failed; a → failed; b → upstream_failed; run → failed; tell of a; tell of the run [2 -1 -1]"
+    );
+}
+
+#[test]
+fn a_stop_fails_instances_that_were_asked_for_and_skips_the_others() {
+    assert_eq!(
+        told_by_instance(&["success", "queued", "waiting", "running"], Some("kim")),
+        "a → failed; a → skipped; b → skipped [1 2 -1]"
+    );
+    assert_eq!(
+        told_by_instance(&["waiting", "queued"], None),
+        "a → queued [0]",
+        "an instance that left the queue goes back to it"
+    );
 }
 
 #[test]

@@ -60,6 +60,7 @@ pub(super) fn names(facts: &ContextFacts) -> BTreeMap<&'static str, Value> {
             "ti",
             Value::from_pairs([
                 ("try_number", Value::from(facts.try_number)),
+                ("map_index", Value::from(facts.map_index)),
                 ("task_id", Value::from(&facts.task_id)),
                 ("dag_id", Value::from(&facts.dag_id)),
                 ("run_id", Value::from(&facts.run_id)),
@@ -101,15 +102,19 @@ pub(super) fn names(facts: &ContextFacts) -> BTreeMap<&'static str, Value> {
 
 /// The root that the engine looks names up in.
 #[derive(Debug)]
-pub(super) struct Names(pub(super) Arc<BTreeMap<&'static str, Value>>);
+pub(super) struct Names {
+    pub(super) names: Arc<BTreeMap<&'static str, Value>>,
+    /// What an instance of a mapped task sees besides.
+    pub(super) items: Value,
+}
 
 impl Object for Names {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get(key.as_str()?).cloned()
+        self.get_value_by_str(key.as_str()?)
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        self.0.get(key).cloned()
+        super::named(&self.names, &self.items, key)
     }
 }
 

@@ -109,8 +109,8 @@ fn missing(
 
 fn defect(path: &Path<'_>, context: &Context) -> Option<String> {
     let segments: Vec<&str> = path.segments.iter().map(AsRef::as_ref).collect();
-    let mut value: Value = match context.names.get(segments[0]) {
-        Some(value) => value.clone(),
+    let mut value: Value = match context.named(segments[0]) {
+        Some(value) => value,
         None => return Some(unknown_root(segments[0])),
     };
     for (at, segment) in segments.iter().enumerate().skip(1) {

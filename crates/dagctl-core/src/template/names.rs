@@ -63,7 +63,7 @@ const NAMES: &[(&str, Kind)] = &[
     ),
     (
         "ti",
-        Kind::Fields(&["try_number", "task_id", "dag_id", "run_id"]),
+        Kind::Fields(&["try_number", "map_index", "task_id", "dag_id", "run_id"]),
     ),
     ("params", Kind::Params),
     ("var", Kind::Variables),
@@ -186,6 +186,7 @@ pub(super) fn kind(name: &str, scope: &Scope) -> Option<Kind> {
     let listed = NAMES.iter().find(|(it, _)| *it == name);
     match name {
         _ if listed.is_some() => listed.map(|(_, kind)| *kind),
+        _ if scope.items.iter().any(|it| it == name) => Some(Kind::Open),
         "staging" if scope.staging => Some(Kind::Plain),
         "response" if scope.response => Some(Kind::Open),
         "error" if scope.error => Some(Kind::Fields(&["summary", "message"])),
@@ -194,18 +195,27 @@ pub(super) fn kind(name: &str, scope: &Scope) -> Option<Kind> {
 }
 
 /// Every name of a scope.
-pub(super) fn all(scope: &Scope) -> impl Iterator<Item = &'static str> {
+pub(super) fn all(scope: &Scope) -> impl Iterator<Item = &str> {
     let extra = [
         ("staging", scope.staging),
         ("response", scope.response),
         ("error", scope.error),
     ];
-    NAMES.iter().map(|(name, _)| *name).chain(
+    let items = scope.items.iter().map(String::as_str);
+    let listed = NAMES.iter().map(|(name, _)| *name);
+    listed.chain(items).chain(
         extra
             .into_iter()
             .filter(|(_, is_known)| *is_known)
             .map(|(name, _)| name),
     )
+}
+
+/// Whether every template knows the name.
+pub(super) fn is_taken(name: &str) -> bool {
+    NAMES.iter().any(|(it, _)| *it == name)
+        || FUNCTIONS.contains(&name)
+        || ["staging", "response", "error"].contains(&name)
 }
 
 /// What to type instead of a name of Airflow's, or of a name that another field knows.

@@ -57,6 +57,8 @@ fn facts() -> ContextFacts {
         run_dir: "/runs/1".to_owned(),
         asset_events: BTreeMap::new(),
         try_number: 2,
+        map_index: -1,
+        items: Map::new(),
     }
 }
 

@@ -14,6 +14,13 @@ const MANY: usize = 100;
 const COMMON_FILTERS: &str = "among the filters are `default`, `ds_nodash`, `first`, `ident`, `int`, `join`, `length`, `lower`, \
      `replace`, `round`, `strftime`, `tojson`, `trim` and `upper`";
 
+/// The names that the `expand` of a text's task adds.
+pub(super) fn items(job: &Job, drafts: &[Draft]) -> Vec<String> {
+    let task = job.task.and_then(|it| drafts.get(it)?.task.as_ref());
+    let expand = task.and_then(|it| it.expand.as_ref());
+    expand.map_or_else(Vec::new, |it| it.names().map(str::to_owned).collect())
+}
+
 /// Whether nothing is wrong with the template.
 pub(super) fn check(
     session: &mut Session<'_>,
@@ -41,6 +48,7 @@ pub(super) fn check(
         } else {
             vec![]
         },
+        items: items(job, drafts),
         staging: job.names == Names::Staging,
         response: job.names == Names::Response,
         error: job.names == Names::Error,

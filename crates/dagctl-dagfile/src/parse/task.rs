@@ -11,7 +11,7 @@ use super::defaults::Defaults;
 use super::expansion::{self, Member, Replacements};
 use super::graph::{Directory, Draft, Upstream};
 use super::indentation::{self, Beside};
-use super::{assets, branch, callback, group, operator, teardown};
+use super::{assets, branch, callback, expand, group, operator, teardown};
 use crate::diagnostic::Code;
 use crate::layers::Layers;
 use crate::lint::Names;
@@ -298,6 +298,12 @@ fn common(
     let trigger_rule = layers.read(session, "trigger_rule", |session, node, field| {
         session.choice(node, field, &TRIGGER_RULES)
     });
+    let expand = layers.read(session, "expand", expand::read);
+    let max_active_tis_per_dagrun = layers.read(
+        session,
+        "max_active_tis_per_dagrun",
+        |session, node, field| session.whole(node, field, 1),
+    );
     let run_if = layers.read(session, "run_if", |session, node, field| {
         expression(session, node, field, Names::None)
     });
@@ -337,6 +343,8 @@ fn common(
         depends_on_past: depends_on_past.unwrap_or_default()
             || wait_for_downstream.unwrap_or_default(),
         wait_for_downstream: wait_for_downstream.unwrap_or_default(),
+        expand,
+        max_active_tis_per_dagrun,
         run_if,
         retry,
         execution_timeout,

@@ -186,7 +186,7 @@ tasks:
     main_sql: SELECT 1
     swap: view
     max_change: {rows: 20%}
-    expand: {x: [1]}
+    max_active_tis_per_dag: 4
     on_retry_callback: [slack]
   c:
     operator: load_file
@@ -209,11 +209,11 @@ tasks:
     14 |     max_change: {rows: 20%}
        |     ^^^^^^^^^^ not yet
 
-    error[D008]: `expand` does not work yet
+    error[D008]: `max_active_tis_per_dag` does not work yet
       --> orders.yaml:15:5
        |
-    15 |     expand: {x: [1]}
-       |     ^^^^^^ not yet
+    15 |     max_active_tis_per_dag: 4
+       |     ^^^^^^^^^^^^^^^^^^^^^^ not yet
 
     error[D008]: `format: json` does not work yet
       --> orders.yaml:23:13

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dagctl_core::dag::{Dag, Task};
-use dagctl_core::ids::{DagRunId, TaskIndex, WorkerId};
+use dagctl_core::ids::{DagRunId, MapIndex, TaskIndex, WorkerId};
+use dagctl_core::mapping::{self, Expand};
 use dagctl_core::operator::{Branch, BranchOption, Operator};
 use dagctl_core::outcome::{Failure, FailureKind, Outcome, Wait};
 use dagctl_core::template::{Context, ContextFacts};
@@ -17,7 +18,7 @@ use dagctl_store::views::assets::EventsOf;
 use dagctl_store::{Store, StoreError};
 use futures::FutureExt as _;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinError;
 use tokio::time::sleep;
@@ -25,6 +26,7 @@ use tokio::time::sleep;
 use super::orchestrated;
 use crate::Engine;
 use crate::advance::is_transient;
+use crate::facts::Outputs;
 use crate::flush::OnSuccess;
 
 /// News of one run that its templates can read, the newest.
@@ -64,6 +66,8 @@ enum Prepared {
 
 struct Ready {
     attempt: dagctl_runner::Attempt,
+    /// Set where the attempt only finds out a mapped task's items.
+    expand: Option<Expand>,
     tries: u16,
     on_success: OnSuccess,
 }
@@ -120,6 +124,7 @@ async fn perform(
 ) -> anyhow::Result<(Outcome, OnSuccess)> {
     let Ready {
         attempt,
+        expand,
         tries,
         on_success,
     } = ready;
@@ -149,18 +154,22 @@ async fn perform(
     )
     .await;
     let log = Log::new(sender.clone(), LogLimits::default());
-    let outcome = match attempt.operator {
-        Operator::ExternalTaskSensor(_)
-        | Operator::TimeSensor(_)
-        | Operator::TriggerDagrun(_)
-        | Operator::Approval(_) => {
+    let outcome = match (expand, &attempt.operator) {
+        (Some(it), _) => expanded(&it, &attempt.context, engine.config().max_map_length),
+        (
+            None,
+            Operator::ExternalTaskSensor(_)
+            | Operator::TimeSensor(_)
+            | Operator::TriggerDagrun(_)
+            | Operator::Approval(_),
+        ) => {
             let (engine, instance) = (engine.clone(), claim.key.instance);
             dagctl_runner::run_as(attempt, log, stop, |attempt, log| {
                 orchestrated::run(engine, instance, attempt, log).boxed()
             })
             .await
         }
-        _ => dagctl_runner::run(attempt, log, stop).await,
+        (None, _) => dagctl_runner::run(attempt, log, stop).await,
     };
     say(&sender, last_words(&outcome)).await;
     let _ = told.send(!matches!(outcome, Outcome::Waits(_)));
@@ -195,6 +204,17 @@ async fn held_back(
     Some(again)
 }
 
+/// Finds out the items of a mapped task. An empty list leaves the task out, as in Airflow.
+fn expanded(expand: &Expand, context: &Context, limit: u16) -> Outcome {
+    match expand.items(context, limit) {
+        Ok(items) if items.is_empty() => Outcome::Skipped {
+            reason: "`expand` found no items".to_owned(),
+        },
+        Ok(items) => Outcome::Expands { items },
+        Err(error) => Failure::new(FailureKind::Definition, error.to_string()).into(),
+    }
+}
+
 async fn prepare(engine: &Engine, claim: &Claim) -> anyhow::Result<Prepared> {
     let dag = engine
         .inner
@@ -205,11 +225,12 @@ async fn prepare(engine: &Engine, claim: &Claim) -> anyhow::Result<Prepared> {
     let task = dag
         .task(index)
         .with_context(|| format!("the DAG has no task number {index}"))?;
-    if is_immediate(task) {
+    if is_immediate(task, claim) {
         return Ok(Prepared::Done(Outcome::success(), on_success(&dag, index)));
     }
     Ok(Prepared::Ready(Box::new(Ready {
         attempt: gather(engine, claim, &dag, task).await?,
+        expand: to_expand(task, claim).cloned(),
         tries: task.retry.retries.saturating_add(1),
         on_success: on_success(&dag, index),
     })))
@@ -220,23 +241,33 @@ pub(super) fn at_once(engine: &Engine, claim: &Claim) -> Option<(Outcome, OnSucc
     let dag = engine.inner.dags.known(claim.dag_version_id)?;
     let index = claim.key.instance.task_index;
     let task = dag.task(index)?;
-    is_immediate(task).then(|| (Outcome::success(), on_success(&dag, index)))
+    is_immediate(task, claim).then(|| (Outcome::success(), on_success(&dag, index)))
 }
 
-fn is_immediate(task: &Task) -> bool {
-    matches!(task.operator, Operator::Empty) && task.run_if.is_none()
+fn is_immediate(task: &Task, claim: &Claim) -> bool {
+    matches!(task.operator, Operator::Empty)
+        && task.run_if.is_none()
+        && to_expand(task, claim).is_none()
+}
+
+/// The `expand` of a mapped task whose items this attempt is to find out.
+fn to_expand<'a>(task: &'a Task, claim: &Claim) -> Option<&'a Expand> {
+    let is_whole = claim.key.instance.map_index == MapIndex::UNMAPPED;
+    task.expand.as_ref().filter(|_| is_whole)
 }
 
 fn on_success(dag: &Dag, index: TaskIndex) -> OnSuccess {
     let is_told = dag
         .task(index)
         .is_none_or(|it| !it.on_success_callback.is_empty() || !it.writes.is_empty());
-    if is_told || dag.success_needs_look(index) {
+    // What comes of a mapped task is told once, when it settles with its last instance.
+    let is_mapped = dag.task(index).is_some_and(|it| it.expand.is_some());
+    if !is_mapped && (is_told || dag.success_needs_look(index)) {
         OnSuccess::Look
-    } else if u32::try_from(dag.tasks().len()).is_ok_and(|it| it <= dag.spec.max_active_tasks) {
-        OnSuccess::Plain
-    } else {
+    } else if dag.is_limited() {
         OnSuccess::Limited
+    } else {
+        OnSuccess::Plain
     }
 }
 
@@ -275,14 +306,15 @@ async fn gather(
 ) -> anyhow::Result<dagctl_runner::Attempt> {
     let instance = claim.key.instance;
     let (store, facts) = (engine.store(), &engine.inner.facts);
-    let reads_outputs = reads(task, "outputs");
+    let reads_outputs =
+        reads(task, "outputs") || to_expand(task, claim).is_some_and(|it| it.may_read("outputs"));
     let ancestors = match reads_outputs {
         true => dag.ancestors(instance.task_index),
         false => vec![],
     };
     let reads_events = reads(task, "triggering_asset_events");
     let settings = async { Ok(engine.settings().snapshot().await?) };
-    let (run, settings, outputs) = tokio::try_join!(
+    let (run, settings, mut outputs) = tokio::try_join!(
         facts.run(store, instance.dag_run_id),
         settings,
         facts.outputs(store, instance.dag_run_id, &ancestors)
@@ -291,6 +323,7 @@ async fn gather(
         true => asset_events(store, instance.dag_run_id).await?,
         false => BTreeMap::new(),
     };
+    gather_instances(engine, instance.dag_run_id, dag, &ancestors, &mut outputs).await?;
     // Every task upstream has an entry, so that a missing key is told apart from a missing task.
     let outputs: BTreeMap<_, _> = ancestors
         .iter()
@@ -301,6 +334,10 @@ async fn gather(
             ))
         })
         .collect();
+    let items = match (&task.expand, instance.map_index) {
+        (None, _) | (_, MapIndex::UNMAPPED) => Map::new(),
+        (Some(_), _) => store.map_item(instance).await?,
+    };
     let config = engine.config();
     let run_dir = config.runs_folder.join(instance.dag_run_id.to_string());
     let dag_dir = config
@@ -332,6 +369,8 @@ async fn gather(
         run_dir: run_dir.to_string_lossy().into_owned(),
         asset_events,
         try_number: claim.key.attempt.get(),
+        map_index: instance.map_index.get(),
+        items,
     };
     Ok(dagctl_runner::Attempt {
         dag_id: dag.spec.dag_id.clone(),
@@ -379,6 +418,23 @@ async fn asset_events(
     Ok(events)
 }
 
+/// Outputs of mapped tasks, which are those of their instances.
+async fn gather_instances(
+    engine: &Engine,
+    run: DagRunId,
+    dag: &Dag,
+    ancestors: &[TaskIndex],
+    outputs: &mut Outputs,
+) -> anyhow::Result<()> {
+    for index in ancestors {
+        if dag.task(*index).is_some_and(|it| it.expand.is_some()) {
+            let (each, counts) = engine.store().instance_outputs(run, *index).await?;
+            outputs.insert(*index, mapping::gathered(each, &counts));
+        }
+    }
+    Ok(())
+}
+
 async fn say(sender: &mpsc::Sender<LogLine>, text: String) {
     #[expect(
         clippy::disallowed_methods,
@@ -406,6 +462,7 @@ fn last_words(outcome: &Outcome) -> String {
         Outcome::Waits(Wait::Until(at)) => format!("Waits until {at}"),
         Outcome::Waits(Wait::Run(_)) => "Waits for the end of that run".to_owned(),
         Outcome::Waits(Wait::Answer { subject, .. }) => format!("Waits for an answer: {subject}"),
+        Outcome::Expands { items } => format!("Expands into {} instances", items.len()),
         Outcome::Failed(failure) => {
             format!("Failed ({}): {}", failure.kind.code(), failure.message)
         }

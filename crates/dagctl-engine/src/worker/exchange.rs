@@ -158,6 +158,7 @@ impl Exchange {
                 Outcome::Failed(_)
                 | Outcome::Skipped { .. }
                 | Outcome::HandedBack
+                | Outcome::Expands { .. }
                 | Outcome::Waits(_) => None,
             })
             .collect();

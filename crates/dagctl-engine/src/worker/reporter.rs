@@ -129,6 +129,7 @@ impl Reporter {
             Outcome::Failed(failure) => format!("failed: {}", failure.message),
             Outcome::HandedBack => "handed back".to_owned(),
             Outcome::Waits(_) => "would have waited".to_owned(),
+            Outcome::Expands { items } => format!("found {} items", items.len()),
         };
         let why = format!("{ended}; not recorded, because its run was set aside");
         let store = self.engine.store();

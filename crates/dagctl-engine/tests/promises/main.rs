@@ -12,6 +12,7 @@ mod drain;
 mod fences;
 mod limits;
 mod mail;
+mod mapping;
 mod notices;
 mod outputs;
 mod quarantine;

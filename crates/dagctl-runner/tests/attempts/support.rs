@@ -92,6 +92,8 @@ impl Run {
             run_dir: run_dir.to_str().unwrap().to_owned(),
             asset_events: BTreeMap::new(),
             try_number: 2,
+            map_index: -1,
+            items: Map::new(),
         };
         Attempt {
             dag_id: "orders".parse().unwrap(),

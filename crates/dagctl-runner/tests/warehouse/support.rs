@@ -128,6 +128,8 @@ impl Warehouse {
             run_dir: run_dir.display().to_string(),
             asset_events: BTreeMap::new(),
             try_number: 1,
+            map_index: -1,
+            items: Map::new(),
         });
         Attempt {
             dag_id: DagId::new("Build_Summary").unwrap(),

@@ -230,11 +230,33 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
         tasks: tasks
             .shown
             .iter()
-            .map(|it| line(it, &run.dag_id, &run.run_id, &clock, &timeline))
+            .map(|it| {
+                let mut line = line(it, &run.dag_id, &run.run_id, &clock, &timeline);
+                if it.map_index == -1
+                    && let Some(counts) = tasks.instances.get(&it.task_index)
+                {
+                    line.remark = Some(counted(counts));
+                }
+                line
+            })
             .collect(),
         dag_id: run.dag_id,
         run_id: run.run_id,
     })
+}
+
+/// `3 instances: 2 success, 1 failed`.
+fn counted(instances: &[(TaskState, i64)]) -> String {
+    let all: i64 = instances.iter().map(|(_, count)| count).sum();
+    let parts: Vec<String> = TaskState::ALL
+        .into_iter()
+        .filter_map(|state| {
+            let (_, count) = instances.iter().find(|(it, _)| *it == state)?;
+            Some(format!("{count} {state}"))
+        })
+        .collect();
+    let noun = if all == 1 { "instance" } else { "instances" };
+    format!("{all} {noun}: {}", parts.join(", "))
 }
 
 fn full_name(task: &TaskRow) -> String {

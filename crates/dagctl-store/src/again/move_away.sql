@@ -7,5 +7,7 @@ with place as (
     update attempt t set task_index = p.new from place p where t.dag_run_id = $1 and t.task_index = p.old
 ), outputs as (
     update output t set task_index = p.new from place p where t.dag_run_id = $1 and t.task_index = p.old
+), items as (
+    update map_item t set task_index = p.new from place p where t.dag_run_id = $1 and t.task_index = p.old
 )
 update log_chunk t set task_index = p.new from place p where t.dag_run_id = $1 and t.task_index = p.old

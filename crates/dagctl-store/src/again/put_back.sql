@@ -1,5 +1,6 @@
 -- Puts tasks of one run, which the caller has locked and none of which a worker has, back to where they stood before
 -- they ran. Their attempts' numbers go on, because they are the fence; their outputs go; what they did elsewhere stays.
+-- A mapped task finds out its items again: its instances are kept for their numbers alone.
 with kept as (
     insert into attempt (dag_run_id, task_index, map_index, attempt, state, reason, message, worker_id, queued_at,
         started_at, finished_at)
@@ -19,7 +20,8 @@ with kept as (
     delete from output where dag_run_id = $1 and task_index = any($2)
 )
 update task_instance t
-set state = 'n', epoch = t.epoch + 1, tries = 0, lost = 0, first_poke_at = null, pokes = null, reason = null,
+set state = case when t.map_index = -1 then 'n'::"char" else 'k'::"char" end, epoch = t.epoch + 1, tries = 0, lost = 0,
+    reason = case when t.map_index >= 0 then 'removed' end, open_instances = null, first_poke_at = null, pokes = null,
     worker_id = null, queued_at = null, started_at = null, finished_at = null,
     attempt = greatest(t.attempt, (
         select q.attempt - 1 from unqueued q where (q.task_index, q.map_index) = (t.task_index, t.map_index)

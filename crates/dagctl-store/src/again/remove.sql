@@ -5,5 +5,7 @@ with instances as (
     delete from attempt where dag_run_id = $1 and task_index = any($2)
 ), outputs as (
     delete from output where dag_run_id = $1 and task_index = any($2)
+), items as (
+    delete from map_item where dag_run_id = $1 and task_index = any($2)
 )
 delete from log_chunk where dag_run_id = $1 and task_index = any($2)

@@ -18,7 +18,7 @@ with reported as (
         as it (dag_run_id, task_index, map_index, attempt, outputs)
 ), locked as materialized (
     select r.dag_run_id, r.cancel_requested_at is not null as is_cancelled,
-        v.task_count > v.max_active_tasks as is_limited
+        v.is_limited
     from unnest($6::bigint[]) as it (dag_run_id)
     join dag_run r using (dag_run_id)
     join dag_version v using (dag_version_id)
@@ -36,19 +36,28 @@ with reported as (
     returning ready.dag_run_id, ready.task_index, ready.map_index, ready.attempt, ready.lost, ready.queued_at,
         ready.claimed_at, ready.dag_version_id, it.outputs
 ), waiting as materialized (
-    select b.dag_run_id, b.dag_version_id, e.child, count(*)::smallint as settled
-    from given_back b
-    join dag_edge e on e.dag_version_id = b.dag_version_id and e.parent = b.task_index
+    -- The tasks below; for an instance of a mapped task, that task itself.
+    select dag_run_id, dag_version_id, child, sum(settled)::smallint as settled, sum(instances)::smallint as instances
+    from (
+        select b.dag_run_id, b.dag_version_id, e.child, 1 as settled, 0 as instances
+        from given_back b
+        join dag_edge e on e.dag_version_id = b.dag_version_id and e.parent = b.task_index
+        where b.map_index = -1
+        union all
+        select dag_run_id, dag_version_id, task_index, 0, 1 from given_back where map_index >= 0
+    ) each_one
     group by 1, 2, 3
 ), twice as materialized (
     -- A task that did not wait for all its upstream tasks may end in one batch with them.
-    select dag_run_id, child from waiting intersect select dag_run_id, task_index from given_back
+    select dag_run_id, child from waiting intersect
+    select dag_run_id, task_index from given_back where map_index = -1
 ), settled as (
     update task_instance as t
     set state = 's', attempt = b.attempt, lost = b.lost, worker_id = $7,
         queued_at = b.queued_at, started_at = b.claimed_at, finished_at = clock_timestamp(),
         pending = t.pending - case when exists (select from twice) then coalesce((
-            select w.settled from waiting w where (w.dag_run_id, w.child) = (b.dag_run_id, b.task_index)
+            select w.settled from waiting w
+            where (w.dag_run_id, w.child) = (b.dag_run_id, b.task_index) and b.map_index = -1
         ), 0::smallint) else 0::smallint end
     from given_back b
     where (t.dag_run_id, t.task_index, t.map_index) = (b.dag_run_id, b.task_index, b.map_index) and t.state = 'n'
@@ -58,22 +67,23 @@ with reported as (
     select dag_run_id, task_index, map_index, outputs from given_back where outputs is not null
     on conflict (dag_run_id, task_index, map_index) do update set value = excluded.value
 ), counted_down as (
-    update task_instance t set pending = t.pending - w.settled
+    update task_instance t set pending = t.pending - w.settled, open_instances = t.open_instances - w.instances
     from waiting w
-    where t.dag_run_id = w.dag_run_id and t.task_index = w.child and not (
+    where t.dag_run_id = w.dag_run_id and t.task_index = w.child and t.map_index = -1 and not (
         exists (select from twice)
         and exists (select from twice b where (b.dag_run_id, b.child) = (w.dag_run_id, w.child))
     )
     returning t.dag_run_id, t.task_index, t.map_index, t.attempt, t.epoch, t.state, t.pending, t.n_bad,
-        w.dag_version_id
+        t.open_instances, w.dag_version_id
 ), able as materialized (
     select d.dag_run_id, d.task_index, d.map_index, d.attempt, d.epoch, d.dag_version_id,
         k.pool_key, k.queue_key, k.priority,
-        d.n_bad = 0 and k.rule = 's' and d.dag_run_id <> all ((select cancelled from special)::bigint[]) as is_able,
+        d.n_bad = 0 and k.rule = 's' and d.open_instances is null
+            and d.dag_run_id <> all ((select cancelled from special)::bigint[]) as is_able,
         d.dag_run_id = any ((select limited from special)::bigint[]) as is_limited
     from counted_down d
     join dag_task k using (dag_version_id, task_index)
-    where d.pending = 0 and d.state = 'n'
+    where coalesce(d.open_instances, d.pending) = 0 and d.state = 'n'
 ), parked as (
     insert into parked (dag_run_id, task_index, map_index, pool_key, queue_key, priority, attempt, dag_version_id, epoch)
     select dag_run_id, task_index, map_index, pool_key, queue_key, priority, attempt + 1, dag_version_id, epoch

@@ -191,11 +191,13 @@ async fn insert_versions(
     let commits: Vec<Option<String>> = versions().map(|it| it.commit.map(str::to_owned)).collect();
     let rows = sqlx::query!(
         "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success,
-            dagrun_timeout)
-        select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks, tells_success, dagrun_timeout
+            dagrun_timeout, is_mapped)
+        select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks, tells_success, dagrun_timeout,
+            is_mapped
         from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::bool[],
-            $9::float8[])
-            as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success, dagrun_timeout)
+            $9::float8[], $10::bool[])
+            as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success, dagrun_timeout,
+                is_mapped)
         returning dag_key, dag_version_id",
         &new.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
         &versions().map(|it| it.hash.to_owned()).collect::<Vec<_>>(),
@@ -207,7 +209,8 @@ async fn insert_versions(
         &versions().map(|it| it.dag.tells_success()).collect::<Vec<_>>(),
         &versions()
             .map(|it| it.dag.spec.limits.dagrun_timeout.map(|it| it.as_secs_f64()))
-            .collect::<Vec<_>>() as _
+            .collect::<Vec<_>>() as _,
+        &versions().map(|it| it.dag.is_mapped()).collect::<Vec<_>>()
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -224,6 +227,7 @@ async fn insert_tasks(
     let (mut versions, mut indexes, mut names, mut operators) = (vec![], vec![], vec![], vec![]);
     let (mut pool_keys, mut queue_keys) = (vec![], vec![]);
     let (mut priorities, mut indegrees, mut rules) = (vec![], vec![], vec![]);
+    let mut per_dagrun: Vec<Option<i32>> = vec![];
     for (version, dag) in dags {
         for (at, task) in dag.indexed() {
             versions.push(*version);
@@ -232,6 +236,7 @@ async fn insert_tasks(
             operators.push(task.operator.name().to_owned());
             pool_keys.push(pools.get(task.pool.as_str()).copied());
             queue_keys.push(queues.get(task.queue.as_str()).copied());
+            per_dagrun.push(task.max_active_tis_per_dagrun.map(int));
             priorities.push(task.priority_weight.saturating_neg());
             indegrees.push(i16::try_from(dag.upstream(at).len()).unwrap_or(i16::MAX));
             rules.push(letter(dag.rule_letter(at)));
@@ -239,9 +244,9 @@ async fn insert_tasks(
     }
     sqlx::query!(
         r#"insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, queue_key, priority, indegree,
-            rule)
+            rule, max_tis_per_dagrun)
         select * from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[],
-            $8::smallint[], $9::"char"[])"#,
+            $8::smallint[], $9::"char"[], $10::int[])"#,
         &versions,
         &indexes,
         &names,
@@ -250,7 +255,8 @@ async fn insert_tasks(
         &queue_keys as _,
         &priorities,
         &indegrees,
-        &rules as _
+        &rules as _,
+        &per_dagrun as _
     )
     .execute(&mut **tx)
     .await?;

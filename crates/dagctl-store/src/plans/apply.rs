@@ -53,6 +53,8 @@ impl Look {
         let moves = self.drop_lost_races(run, orders).await?;
         self.record_attempts(run, orders, &moves).await?;
         self.settle(run, orders, &moves).await?;
+        self.count_instances(run, &moves).await?;
+        self.expand(run, orders, &moves).await?;
         self.set_timers(run, orders, &moves).await?;
         let mut timers = self.put_to_wait(run, orders, &moves).await?;
         let mut queued = self.enqueue(run, orders, &moves).await?;
@@ -357,6 +359,7 @@ impl Look {
                 (Action::Requeue, None)
                 | (
                     Action::Retry { .. }
+                    | Action::Expand { .. }
                     | Action::Reschedule { .. }
                     | Action::Ask { .. }
                     | Action::Settle { .. },
@@ -429,6 +432,7 @@ fn unstarted_attempt<'a>(
         | Standing::Running
         | Standing::Ended(_)
         | Standing::WaitingApproval(_)
+        | Standing::Expanded
         | Standing::LostTooOften
         | Standing::Settled(_) => facts.attempt,
     };
@@ -446,6 +450,7 @@ fn last_failure(it: &Move) -> Option<&Failure> {
         | Action::Queue
         | Action::Requeue
         | Action::Retry { .. }
+        | Action::Expand { .. }
         | Action::Reschedule { .. }
         | Action::Ask { .. } => None,
     }
@@ -483,7 +488,7 @@ impl AttemptRows {
     fn push_ended(&mut self, ended: &Ended, decided: &Move) {
         let key = ended.row.key;
         let (state, reason, message) = match &ended.outcome {
-            Outcome::Success { .. } => return,
+            Outcome::Success { .. } | Outcome::Expands { .. } => return,
             Outcome::Skipped { reason } => ('k', "skipped".to_owned(), reason.clone()),
             Outcome::HandedBack => (
                 'h',

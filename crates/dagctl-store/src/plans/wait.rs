@@ -52,9 +52,11 @@ impl Look {
                     });
                     (TimerKind::Approval, *deadline)
                 }
-                Action::Queue | Action::Requeue | Action::Retry { .. } | Action::Settle { .. } => {
-                    continue;
-                }
+                Action::Queue
+                | Action::Requeue
+                | Action::Retry { .. }
+                | Action::Expand { .. }
+                | Action::Settle { .. } => continue,
             };
             waiting.push(Rescheduled {
                 row: &ended.row,

@@ -26,6 +26,7 @@ with task as (
 ), page as (
     select * from task
     where ($4::"char"[] is null or state = any ($4)) and ($5::text is null or task_id = $5)
+        and (map_index = -1 or not $7::boolean)
     order by task_index, map_index
     limit $6
 )

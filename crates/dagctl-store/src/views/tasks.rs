@@ -1,5 +1,7 @@
 //! Task instances and their attempts as pages show them.
 
+use std::collections::BTreeMap;
+
 use dagctl_core::ids::{DagRunId, TaskInstanceKey};
 use dagctl_core::state::{TaskState, Verdict};
 use jiff::Timestamp;
@@ -135,6 +137,8 @@ pub struct TaskFilter {
     pub after: Option<(i32, i32)>,
     /// How many at most.
     pub limit: Option<i64>,
+    /// Whether mapped tasks are shown without their instances.
+    pub whole_only: bool,
 }
 
 impl Store {
@@ -157,7 +161,8 @@ impl Store {
             after_mapped,
             (!states.is_empty()).then_some(states) as _,
             filter.task_id,
-            filter.limit.unwrap_or(i64::MAX)
+            filter.limit.unwrap_or(i64::MAX),
+            filter.whole_only
         )
         .fetch_all(self.pool())
         .await?
@@ -196,6 +201,25 @@ impl Store {
                 Ok((state, row.count))
             })
             .collect()
+    }
+
+    /// How many instances of each mapped task of a run stand where, by the task's place.
+    pub async fn instance_counts(
+        &self,
+        run: DagRunId,
+    ) -> Result<BTreeMap<i32, Vec<(TaskState, i64)>>, StoreError> {
+        let mut counts: BTreeMap<i32, Vec<(TaskState, i64)>> = BTreeMap::new();
+        let rows = sqlx::query_file!("src/views/instance_counts.sql", run.get())
+            .fetch_all(self.pool())
+            .await?;
+        for row in rows {
+            let state = letter("task_instance", row.state, task_state)?;
+            counts
+                .entry(row.task_index)
+                .or_default()
+                .push((state, row.count));
+        }
+        Ok(counts)
     }
 
     /// The attempts of a task instance, oldest first.

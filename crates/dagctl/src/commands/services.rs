@@ -125,6 +125,7 @@ impl CommonArgs {
         .engine_config();
         if let Some(worker) = worker {
             config.slots = worker.slots;
+            config.max_map_length = worker.max_map_length;
             config.queues = worker.queues.iter().map(ToString::to_string).collect();
             config.drain_timeout = worker.grace.unwrap_or(GRACE);
         }

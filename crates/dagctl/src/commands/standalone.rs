@@ -108,6 +108,7 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
     };
     let mut config = setup.engine_config();
     config.slots = args.worker.slots;
+    config.max_map_length = args.worker.max_map_length;
     config.queues = args.worker.queues.iter().map(ToString::to_string).collect();
     config.drain_timeout = args.worker.grace.unwrap_or(GRACE);
     config.base_url.get_or_insert_with(|| url.clone());

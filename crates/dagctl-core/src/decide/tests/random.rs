@@ -144,6 +144,7 @@ impl<'a> World<'a> {
             let task = &mut self.facts.tasks[at];
             task.standing = match &it.action {
                 Action::Queue | Action::Requeue => Standing::Parked,
+                Action::Expand { .. } => Standing::Expanded,
                 Action::Retry { .. } => {
                     task.tries += 1;
                     Standing::UpForRetry

@@ -1,4 +1,7 @@
-//! The tasks of a run: all of them where they fit on one page, else by state and page by page.
+//! The tasks of a run: all of them where they fit on one page, else by state and page by page. A mapped task is one line
+//! with its instances counted; by state they have lines of their own.
+
+use std::collections::BTreeMap;
 
 use dagctl_core::ids::DagRunId;
 use dagctl_core::state::TaskState;
@@ -32,6 +35,8 @@ impl TasksQuery {
                 .split_once('.')
                 .and_then(|(task, mapped)| Some((task.parse().ok()?, mapped.parse().ok()?))),
             limit: i64::try_from(MOST_TASKS + 1).ok(),
+            // Of a state instances are listed one by one.
+            whole_only: self.state.is_empty(),
             ..TaskFilter::default()
         }
     }
@@ -54,6 +59,8 @@ pub(super) struct Part {
 pub(super) struct Tasks {
     pub(super) shown: Vec<TaskRow>,
     pub(super) failed: Vec<TaskRow>,
+    /// How many instances of each mapped task stand where, by the task's place.
+    pub(super) instances: BTreeMap<i32, Vec<(TaskState, i64)>>,
     counts: Vec<(TaskState, i64)>,
     is_whole: bool,
     pub(super) next: Option<String>,
@@ -69,7 +76,9 @@ impl Tasks {
             .last()
             .filter(|_| has_more)
             .map(|it| format!("{}.{}", it.task_index, it.map_index));
-        let is_whole = !has_more && filter.states.is_empty() && filter.after.is_none();
+        let instances = app.store().instance_counts(run).await?;
+        let is_whole =
+            !has_more && instances.is_empty() && filter.states.is_empty() && filter.after.is_none();
         let (counts, failed) = match is_whole {
             true => {
                 let count = |state: TaskState| shown.iter().filter(|it| it.state == state).count();
@@ -95,6 +104,7 @@ impl Tasks {
         Ok(Self {
             shown,
             failed,
+            instances,
             counts,
             is_whole,
             next,
