@@ -151,6 +151,7 @@ fn awaited(outcome: &Outcome) -> Option<DagRunId> {
         Outcome::Waits(Wait::Poke | Wait::Until(_) | Wait::Answer { .. })
         | Outcome::Success { .. }
         | Outcome::Skipped { .. }
+        | Outcome::Expands { .. }
         | Outcome::Failed(_)
         | Outcome::HandedBack => None,
     }
