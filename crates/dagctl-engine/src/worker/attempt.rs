@@ -153,7 +153,8 @@ async fn perform(
         ),
     )
     .await;
-    let log = Log::new(sender.clone(), LogLimits::default());
+    // Whoever takes it drops it: the writer ends with the last sender.
+    let log = || Log::new(sender.clone(), LogLimits::default());
     let outcome = match (expand, &attempt.operator) {
         (Some(it), _) => expanded(&it, &attempt.context, engine.config().max_map_length),
         (
@@ -164,12 +165,12 @@ async fn perform(
             | Operator::Approval(_),
         ) => {
             let (engine, instance) = (engine.clone(), claim.key.instance);
-            dagctl_runner::run_as(attempt, log, stop, |attempt, log| {
+            dagctl_runner::run_as(attempt, log(), stop, |attempt, log| {
                 orchestrated::run(engine, instance, attempt, log).boxed()
             })
             .await
         }
-        (None, _) => dagctl_runner::run(attempt, log, stop).await,
+        (None, _) => dagctl_runner::run(attempt, log(), stop).await,
     };
     say(&sender, last_words(&outcome)).await;
     let _ = told.send(!matches!(outcome, Outcome::Waits(_)));
