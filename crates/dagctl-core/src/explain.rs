@@ -201,7 +201,7 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
         (RunState::Failed, None) => {
             let failed = plural(count(TaskState::Failed), "task", "tasks");
             said(
-                format!("it has failed, and so have {failed} of it"),
+                format!("it has failed, with {failed}"),
                 facts.finished_at,
             )
         }

@@ -18,10 +18,16 @@ pub(crate) async fn poke(
     let path = rendered(&spec.filepath, &attempt.context, "filepath")?;
     let pattern = match Path::new(&path).is_absolute() {
         true => path.clone(),
-        false => format!(
-            "{}/{path}",
-            glob::Pattern::escape(&attempt.dag_dir.to_string_lossy())
-        ),
+        false => {
+            // Whoever is told of the file works in another folder.
+            let dag_dir = std::path::absolute(&attempt.dag_dir).map_err(|err| {
+                Failure::new(FailureKind::Internal, format!("the DAG's folder: {err}"))
+            })?;
+            format!(
+                "{}/{path}",
+                glob::Pattern::escape(&dag_dir.to_string_lossy())
+            )
+        }
     };
     let found = tokio::task::spawn_blocking(move || first(&pattern));
     let found = found.await.map_err(|panic| {
