@@ -54,6 +54,9 @@ pub(crate) const TASK: &[&str] = &[
     "pool",
     "queue",
     "priority_weight",
+    "pool_slots",
+    "weight_rule",
+    "max_active_tis_per_dag",
     "expand",
     "max_active_tis_per_dagrun",
     "run_if",
@@ -69,7 +72,7 @@ pub(crate) const TASK: &[&str] = &[
 ];
 
 /// Task fields of every operator that do not work yet.
-pub(crate) const TASK_NOT_YET: &[&str] = &["pool_slots", "weight_rule", "max_active_tis_per_dag"];
+pub(crate) const TASK_NOT_YET: &[&str] = &[];
 
 /// Fields that name or place one task, and therefore are no defaults.
 pub(crate) const ONE_TASK_ONLY: &[&str] = &[

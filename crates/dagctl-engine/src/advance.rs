@@ -37,6 +37,8 @@ pub(crate) struct Led {
     pub(crate) ended: Vec<DagKey>,
     /// DAGs in which something happened that later runs may wait for.
     pub(crate) later: BTreeSet<DagKey>,
+    /// DAGs with tasks that are counted over all their runs: others of them may have places.
+    pub(crate) counting: BTreeSet<DagKey>,
 }
 
 impl Engine {
@@ -98,6 +100,9 @@ impl Engine {
         let Some(mut locked) = look.run(run).await? else {
             return Ok(());
         };
+        if locked.counts_over_runs {
+            led.counting.insert(locked.dag_key);
+        }
         if locked.state != RunState::Running {
             return Ok(());
         }
@@ -233,6 +238,7 @@ impl Engine {
         if led.queued {
             self.hint_ready();
         }
+        self.fill_dags(led.counting).await;
         self.start_queued_runs(led.ended).await;
         if led.timers {
             self.tell(Topic::Timer);
@@ -273,8 +279,26 @@ impl Engine {
         if started.queued > 0 {
             self.hint_ready();
         }
+        self.fill_dags(started.counting).await;
         for run in started.to_look_at {
             self.advance_later(run);
+        }
+    }
+
+    /// Queues tasks that are counted over all runs of their DAG, as far as there are places.
+    pub(crate) async fn fill_dags(&self, dags: impl IntoIterator<Item = DagKey>) {
+        for dag in dags {
+            let store = self.inner.store.clone();
+            match tokio::spawn(async move { store.fill_dag(dag).await }).await {
+                Ok(Ok(0)) => (),
+                Ok(Ok(_)) => self.hint_ready(),
+                Ok(Err(error)) => {
+                    tracing::warn!("Parked tasks wait for the reaper's next pass: {error}");
+                }
+                Err(panic) => {
+                    tracing::warn!("Parked tasks wait for the reaper's next pass: {panic}");
+                }
+            }
         }
     }
 

@@ -103,6 +103,8 @@ impl Engine {
             let finished = look.finish(worker, &plain).await?;
             let filled = look.fill(&finished.limited).await?;
             led.queued |= finished.queued > 0 || filled > 0;
+            led.counting
+                .extend(look.counting_over_runs(&finished.limited).await?);
             led.ended.extend(finished.to_start);
             to_look_at.extend(finished.undecided);
         }

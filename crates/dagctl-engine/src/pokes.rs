@@ -55,6 +55,7 @@ impl Engine {
         led.timers |= !tasks.is_empty();
         let runs: Vec<DagRunId> = limited.into_iter().collect();
         led.queued |= look.fill(&runs).await? > 0;
+        led.counting.extend(look.counting_over_runs(&runs).await?);
         Ok(left)
     }
 

@@ -13,6 +13,7 @@ use crate::plans::Look;
 use crate::{Store, StoreError};
 
 mod claim;
+mod fill;
 mod finish;
 
 pub use claim::{Claimed, Lane};

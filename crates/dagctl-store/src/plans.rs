@@ -43,6 +43,8 @@ pub struct LockedRun {
     pub look_failures: i16,
     /// Whether it has more tasks than may be under way at once.
     pub is_limited: bool,
+    /// Whether it has tasks that are counted over all runs of its DAG.
+    pub counts_over_runs: bool,
     /// Whether somebody waits for its end.
     pub is_awaited: bool,
     /// Whether it is marked as one that something is left to decide in.
@@ -173,7 +175,7 @@ impl Look {
                 r.is_awaited, clock_timestamp() as "now!",
                 r.run_retries, r.timed_out_at is not null as "is_timed_out!",
                 exists (select from run_due t where t.dag_run_id = r.dag_run_id and t.kind = 'r') as "waits_for_retry!",
-                v.is_limited as "is_limited!",
+                v.is_limited as "is_limited!", v.limits_tasks as "counts_over_runs!",
                 exists (select from live_run l where l.dag_run_id = r.dag_run_id and l.look_wanted) as "is_wanted!"
             from dag_run r join dag_version v using (dag_version_id)
             where r.dag_run_id = $1 for update of r"#,
@@ -244,6 +246,7 @@ impl Look {
             epoch: row.epoch,
             look_failures: row.look_failures,
             is_limited: row.is_limited,
+            counts_over_runs: row.counts_over_runs,
             is_awaited: row.is_awaited,
             is_wanted: row.is_wanted,
             facts: RunFacts {

@@ -282,6 +282,8 @@ pub struct StartedRuns {
     /// Runs of which a look decides what starts: they go on after they had ended, or have tasks that may wait for the run
     /// before. They are marked for it.
     pub to_look_at: Vec<DagRunId>,
+    /// DAGs with tasks that are counted over all their runs: those are parked, see [`Store::fill_dag`].
+    pub counting: BTreeSet<DagKey>,
 }
 
 /// What [`start_queued`] did.
@@ -293,6 +295,8 @@ pub(crate) struct Started {
     pub(crate) queued: i64,
     /// See [`StartedRuns::to_look_at`].
     pub(crate) to_look_at: Vec<DagRunId>,
+    /// See [`StartedRuns::counting`].
+    pub(crate) counting: BTreeSet<DagKey>,
 }
 
 impl From<Started> for StartedRuns {
@@ -300,6 +304,7 @@ impl From<Started> for StartedRuns {
         Self {
             queued: started.queued,
             to_look_at: started.to_look_at,
+            counting: started.counting,
         }
     }
 }
@@ -317,6 +322,9 @@ pub(crate) async fn start_queued(
         started.queued = row.queued;
         if row.is_undecided {
             started.to_look_at.push(DagRunId(row.dag_run_id));
+        }
+        if row.counts_over_runs {
+            started.counting.insert(DagKey(row.dag_key));
         }
         started
             .runs

@@ -171,8 +171,8 @@ impl Store {
         Ok(())
     }
 
-    /// Puts due retries and tasks that waited into the queue, as far as their runs have places for them; the others are parked. Gives back
-    /// how many were queued.
+    /// Puts due retries and tasks that waited into the queue, as far as their runs have places for them; the others are
+    /// parked. Gives back how many were queued.
     ///
     /// The run's row is locked first, as everywhere: a cancel decides on a task either before or after, never both.
     pub async fn queue_due_timers(&self) -> Result<u64, StoreError> {
@@ -203,8 +203,13 @@ impl Store {
         )
         .fetch_one(&mut *look.tx)
         .await?;
-        let filled = look.fill(&Vec::from_iter(limited)).await?;
+        let limited = Vec::from_iter(limited);
+        let mut queued = u64::try_from(queued).unwrap_or(0) + look.fill(&limited).await?;
+        let counting = look.counting_over_runs(&limited).await?;
         look.commit().await?;
-        Ok(u64::try_from(queued).unwrap_or(0) + filled)
+        for dag in counting {
+            queued += self.fill_dag(dag).await?;
+        }
+        Ok(queued)
     }
 }

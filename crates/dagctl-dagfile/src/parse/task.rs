@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dagctl_core::dag::{Task, TriggerRule};
+use dagctl_core::dag::{Task, TriggerRule, WeightRule};
 use dagctl_core::ids::{DEFAULT_POOL, DEFAULT_QUEUE, NameError, PoolName, QueueName, TaskId};
 use dagctl_core::operator::Operator;
 use dagctl_core::retry::{RetryOn, RetryPolicy};
@@ -44,6 +44,15 @@ const TRIGGER_RULES: Choice<'_, TriggerRule> = Choice {
         ("none_skipped", TriggerRule::NoneSkipped),
         ("always", TriggerRule::Always),
         ("all_done_setup_success", TriggerRule::AllDoneSetupSuccess),
+    ],
+    not_yet: &[],
+};
+
+const WEIGHT_RULES: Choice<'_, WeightRule> = Choice {
+    works: &[
+        ("downstream", WeightRule::Downstream),
+        ("upstream", WeightRule::Upstream),
+        ("absolute", WeightRule::Absolute),
     ],
     not_yet: &[],
 };
@@ -298,6 +307,16 @@ fn common(
     let trigger_rule = layers.read(session, "trigger_rule", |session, node, field| {
         session.choice(node, field, &TRIGGER_RULES)
     });
+    let pool_slots = layers.read(session, "pool_slots", |session, node, field| {
+        session.whole(node, field, 1)
+    });
+    let weight_rule = layers.read(session, "weight_rule", |session, node, field| {
+        session.choice(node, field, &WEIGHT_RULES)
+    });
+    let max_active_tis_per_dag =
+        layers.read(session, "max_active_tis_per_dag", |session, node, field| {
+            session.whole(node, field, 1)
+        });
     let expand = layers.read(session, "expand", expand::read);
     let max_active_tis_per_dagrun = layers.read(
         session,
@@ -343,6 +362,9 @@ fn common(
         depends_on_past: depends_on_past.unwrap_or_default()
             || wait_for_downstream.unwrap_or_default(),
         wait_for_downstream: wait_for_downstream.unwrap_or_default(),
+        pool_slots: pool_slots.unwrap_or(1),
+        weight_rule: weight_rule.unwrap_or_default(),
+        max_active_tis_per_dag,
         expand,
         max_active_tis_per_dagrun,
         run_if,

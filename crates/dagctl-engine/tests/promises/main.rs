@@ -22,6 +22,7 @@ mod run_limits;
 mod schedule;
 mod syncer;
 mod takeover;
+mod task_limits;
 mod trigger;
 mod waiting;
 mod wake;

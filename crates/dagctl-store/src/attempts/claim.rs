@@ -1,6 +1,7 @@
 //! Claims: queued tasks handed to a worker, never more of a pool than its slots.
 
 use dagctl_core::ids::{DagVersionId, WorkerId};
+use sqlx::{Postgres, Transaction};
 
 use super::{Claim, attempt_key};
 use crate::{Store, StoreError};
@@ -53,35 +54,19 @@ impl Store {
             queue_key: it.queue_key,
         });
         for lane in lanes {
-            let mut places = slots.saturating_sub(claims.len());
+            let places = slots.saturating_sub(claims.len());
             if places == 0 {
                 break;
             }
-            if lane.slots.is_some() {
-                let free = sqlx::query_scalar!(
-                    r#"select coalesce(slots, 2147483647) - (
-                        select count(*) from ready where pool_key = $1 and worker_id is not null
-                    ) as "free!" from pool where pool_key = $1"#,
-                    lane.pool_key
-                )
-                .fetch_one(&mut *tx)
-                .await?;
-                places = places.min(usize::try_from(free).unwrap_or(0));
-            }
-            let rows = sqlx::query_file!(
-                "src/attempts/claim.sql",
-                worker.get(),
-                lane.pool_key,
-                lane.queue_key,
-                i64::try_from(places).unwrap_or(i64::MAX)
-            )
-            .fetch_all(&mut *tx)
-            .await?;
-            claims.extend(rows.into_iter().map(|row| Claim {
-                key: attempt_key(row.dag_run_id, row.task_index, row.map_index, row.attempt),
-                dag_version_id: DagVersionId(row.dag_version_id),
-                epoch: row.epoch,
-            }));
+            let places = i64::try_from(places).unwrap_or(i64::MAX);
+            let from = Lane {
+                pool_key: lane.pool_key,
+                queue_key: lane.queue_key,
+            };
+            claims.extend(match lane.slots {
+                None => take(&mut tx, worker, from, places).await?,
+                Some(_) => take_limited(&mut tx, worker, from, places).await?,
+            });
         }
         tx.commit().await?;
         Ok(Claimed { claims, lane })
@@ -104,4 +89,64 @@ impl Store {
             })
             .collect())
     }
+}
+
+/// A claimed row of `ready`.
+struct Row {
+    dag_run_id: i64,
+    task_index: i32,
+    map_index: i32,
+    attempt: i16,
+    dag_version_id: i32,
+    epoch: i16,
+}
+
+impl From<Row> for Claim {
+    fn from(row: Row) -> Self {
+        Self {
+            key: attempt_key(row.dag_run_id, row.task_index, row.map_index, row.attempt),
+            dag_version_id: DagVersionId(row.dag_version_id),
+            epoch: row.epoch,
+        }
+    }
+}
+
+/// Hands out tasks of a pool without a limit.
+async fn take(
+    tx: &mut Transaction<'static, Postgres>,
+    worker: WorkerId,
+    lane: Lane,
+    places: i64,
+) -> Result<Vec<Claim>, StoreError> {
+    let rows = sqlx::query_file_as!(
+        Row,
+        "src/attempts/claim.sql",
+        worker.get(),
+        lane.pool_key,
+        lane.queue_key,
+        places
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(Claim::from).collect())
+}
+
+/// Hands out tasks of a pool whose row is locked, as far as it has slots for them.
+async fn take_limited(
+    tx: &mut Transaction<'static, Postgres>,
+    worker: WorkerId,
+    lane: Lane,
+    places: i64,
+) -> Result<Vec<Claim>, StoreError> {
+    let rows = sqlx::query_file_as!(
+        Row,
+        "src/attempts/claim_limited.sql",
+        worker.get(),
+        lane.pool_key,
+        lane.queue_key,
+        places
+    )
+    .fetch_all(&mut **tx)
+    .await?;
+    Ok(rows.into_iter().map(Claim::from).collect())
 }

@@ -5,7 +5,7 @@ update ready set worker_id = $1, claimed_at = clock_timestamp()
 where ctid = any (array(
         select ctid from ready
         where pool_key = $2 and queue_key = $3 and worker_id is null and lost < 5
-        order by priority, seq
+        order by urgency, seq
         limit $4
         for update skip locked
     ))

@@ -167,18 +167,6 @@ impl Look {
         };
         finish(&mut self.tx, worker, &Batch::of(successes), nothing).await
     }
-
-    /// Queues parked tasks of locked runs as far as `max_active_tasks` allows. Gives back how many.
-    pub async fn fill(&mut self, runs: &[DagRunId]) -> Result<u64, StoreError> {
-        if runs.is_empty() {
-            return Ok(0);
-        }
-        let ids: Vec<i64> = runs.iter().map(|it| it.get()).collect();
-        let done = sqlx::query_file!("src/attempts/fill.sql", &ids)
-            .execute(&mut *self.tx)
-            .await?;
-        Ok(done.rows_affected())
-    }
 }
 
 const FINISH: &str = include_str!("finish.sql");

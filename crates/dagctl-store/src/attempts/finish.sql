@@ -77,7 +77,7 @@ with reported as (
         t.open_instances, w.dag_version_id
 ), able as materialized (
     select d.dag_run_id, d.task_index, d.map_index, d.attempt, d.epoch, d.dag_version_id,
-        k.pool_key, k.queue_key, k.priority,
+        k.pool_key, k.queue_key, k.priority, k.pool_slots,
         d.n_bad = 0 and k.rule = 's' and d.open_instances is null
             and d.dag_run_id <> all ((select cancelled from special)::bigint[]) as is_able,
         d.dag_run_id = any ((select limited from special)::bigint[]) as is_limited
@@ -89,17 +89,16 @@ with reported as (
     select dag_run_id, task_index, map_index, pool_key, queue_key, priority, attempt + 1, dag_version_id, epoch
     from able where is_able and is_limited
 ), head as materialized (
-    select priority, queued_at from ready
+    select urgency from ready
     where pool_key = $9 and queue_key = $10 and worker_id is null and lost < 5
-    order by priority, seq
+    order by urgency, seq
     limit 1
 ), child as materialized (
     -- A worker goes on with the run at hand as long as nothing more urgent waits, and nobody for long.
     select a.*, row_number() over (order by priority, dag_run_id, task_index, map_index) as place,
         a.pool_key = $9 and a.queue_key = $10 and not exists (
             select from head h
-            where h.priority < a.priority
-                or h.priority = a.priority and h.queued_at < clock_timestamp() - interval '1 second'
+            where h.urgency + 1 < a.priority::bigint * 600 + extract(epoch from clock_timestamp())::bigint
         ) as is_kept
     from able a
     where is_able and not is_limited
@@ -108,8 +107,9 @@ with reported as (
         and exists (select from pool where pool_key = $9 and slots is null)
 ), queued as (
     insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch,
-        worker_id, claimed_at)
+        pool_slots, worker_id, claimed_at)
     select pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt + 1, dag_version_id, epoch,
+        pool_slots,
         case when is_kept and place <= $8 and exists (select from alive) then $7::int end,
         case when is_kept and place <= $8 and exists (select from alive) then clock_timestamp() end
     from child
@@ -119,7 +119,7 @@ with reported as (
     where ctid = any (array(
             select ctid from ready
             where pool_key = $9 and queue_key = $10 and worker_id is null and lost < 5
-            order by priority, seq
+            order by urgency, seq
             limit greatest(0, $8 - (select count(*) from queued where worker_id is not null))
             for update skip locked
         ))

@@ -5,7 +5,7 @@ with taken as (
     where ctid = any (array(
             select ctid from ready
             where pool_key = $3 and queue_key = $4 and worker_id is null and lost < 5
-            order by priority, seq
+            order by urgency, seq
             limit $2
             for update skip locked
         ))

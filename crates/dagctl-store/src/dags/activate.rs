@@ -191,13 +191,13 @@ async fn insert_versions(
     let commits: Vec<Option<String>> = versions().map(|it| it.commit.map(str::to_owned)).collect();
     let rows = sqlx::query!(
         "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success,
-            dagrun_timeout, is_mapped)
+            dagrun_timeout, is_mapped, limits_tasks)
         select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks, tells_success, dagrun_timeout,
-            is_mapped
+            is_mapped, limits_tasks
         from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::bool[],
-            $9::float8[], $10::bool[])
+            $9::float8[], $10::bool[], $11::bool[])
             as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success, dagrun_timeout,
-                is_mapped)
+                is_mapped, limits_tasks)
         returning dag_key, dag_version_id",
         &new.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
         &versions().map(|it| it.hash.to_owned()).collect::<Vec<_>>(),
@@ -210,7 +210,8 @@ async fn insert_versions(
         &versions()
             .map(|it| it.dag.spec.limits.dagrun_timeout.map(|it| it.as_secs_f64()))
             .collect::<Vec<_>>() as _,
-        &versions().map(|it| it.dag.is_mapped()).collect::<Vec<_>>()
+        &versions().map(|it| it.dag.is_mapped()).collect::<Vec<_>>(),
+        &versions().map(|it| it.dag.limits_tasks()).collect::<Vec<_>>()
     )
     .fetch_all(&mut **tx)
     .await?;
@@ -227,9 +228,9 @@ async fn insert_tasks(
     let (mut versions, mut indexes, mut names, mut operators) = (vec![], vec![], vec![], vec![]);
     let (mut pool_keys, mut queue_keys) = (vec![], vec![]);
     let (mut priorities, mut indegrees, mut rules) = (vec![], vec![], vec![]);
-    let mut per_dagrun: Vec<Option<i32>> = vec![];
+    let (mut per_dagrun, mut per_dag, mut pool_slots) = (vec![], vec![], vec![]);
     for (version, dag) in dags {
-        for (at, task) in dag.indexed() {
+        for ((at, task), weight) in dag.indexed().zip(dag.weights()) {
             versions.push(*version);
             indexes.push(at.get());
             names.push(task.task_id.to_string());
@@ -237,16 +238,18 @@ async fn insert_tasks(
             pool_keys.push(pools.get(task.pool.as_str()).copied());
             queue_keys.push(queues.get(task.queue.as_str()).copied());
             per_dagrun.push(task.max_active_tis_per_dagrun.map(int));
-            priorities.push(task.priority_weight.saturating_neg());
+            per_dag.push(task.max_active_tis_per_dag.map(int));
+            pool_slots.push(int(task.pool_slots));
+            priorities.push(weight.saturating_neg());
             indegrees.push(i16::try_from(dag.upstream(at).len()).unwrap_or(i16::MAX));
             rules.push(letter(dag.rule_letter(at)));
         }
     }
     sqlx::query!(
         r#"insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, queue_key, priority, indegree,
-            rule, max_tis_per_dagrun)
+            rule, max_tis_per_dagrun, max_tis_per_dag, pool_slots)
         select * from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[],
-            $8::smallint[], $9::"char"[], $10::int[])"#,
+            $8::smallint[], $9::"char"[], $10::int[], $11::int[], $12::int[])"#,
         &versions,
         &indexes,
         &names,
@@ -256,7 +259,9 @@ async fn insert_tasks(
         &priorities,
         &indegrees,
         &rules as _,
-        &per_dagrun as _
+        &per_dagrun as _,
+        &per_dag as _,
+        &pool_slots
     )
     .execute(&mut **tx)
     .await?;

@@ -13,6 +13,14 @@ with alive as (
     union
     select q.dag_run_id, false from ready q join dag_run r using (dag_run_id)
     where q.lost >= $2 and q.worker_id is null and r.look_error is null
+    union
+    -- A place below `max_active_tis_per_dag` may have become free in another run.
+    select p.dag_run_id, false
+    from dag_task k
+    join parked p on p.dag_version_id = k.dag_version_id and p.task_index = k.task_index
+    join dag_run r on r.dag_run_id = p.dag_run_id
+    where k.max_tis_per_dag is not null and p.parked_at < now() - interval '1 minute' and r.state = 'r'
+        and r.look_error is null
 )
 select
     exists (select from alive where until < now()) as "silent!",

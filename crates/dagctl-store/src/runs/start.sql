@@ -2,7 +2,8 @@
 -- instances from the version's task list, on the server's side, and their roots into the queue, no more of each run than
 -- `max_active_tasks`; the others are parked. Runs that somebody else started or ended are left out. One that goes on
 -- after it had ended has its task instances: which of them start is for a look, and so is a root that may wait for the
--- run before (rule x). A task with the rule `always` (a) starts with the roots.
+-- run before (rule x). A task with the rule `always` (a) starts with the roots. Tasks that are counted
+-- over all runs of their DAG are parked as well; the caller fills their places.
 --
 -- A pause stops the schedule, not what people ask for: manual and backfilled runs of a paused DAG start.
 -- `skip locked`: somebody who holds a queued run is ending it, and may wait for a DAG's row that the caller holds.
@@ -34,7 +35,7 @@ with waiting as materialized (
         remaining = case when r.epoch = 0 then v.task_count else r.remaining end
     from dag_version v
     where r.dag_run_id = any(array(select dag_run_id from waiting)) and v.dag_version_id = r.dag_version_id
-    returning r.dag_run_id, r.dag_version_id, r.started_at, v.max_active_tasks, v.dagrun_timeout,
+    returning r.dag_run_id, r.dag_key, r.dag_version_id, r.started_at, v.max_active_tasks, v.dagrun_timeout, v.limits_tasks,
         r.epoch > 0 as goes_on
 ), timed as (
     insert into run_due (dag_run_id, kind, due_at)
@@ -48,10 +49,11 @@ with waiting as materialized (
     where not s.goes_on
     order by s.dag_run_id, k.task_index
 ), root as materialized (
-    select s.dag_run_id, s.dag_version_id, k.task_index, k.pool_key, k.queue_key, k.priority,
+    select s.dag_run_id, s.dag_version_id, k.task_index, k.pool_key, k.queue_key, k.priority, k.pool_slots,
         k.rule = 'x' as is_held,
-        row_number() over (partition by s.dag_run_id, k.rule = 'x' order by k.priority, k.task_index)
-            > s.max_active_tasks as waits
+        k.max_tis_per_dag is not null
+            or row_number() over (partition by s.dag_run_id, k.rule = 'x' order by k.priority, k.task_index)
+                > s.max_active_tasks as waits
     from started s join dag_task k using (dag_version_id)
     where (k.indegree = 0 or k.rule = 'a') and not s.goes_on
 ), undecided as materialized (
@@ -64,10 +66,13 @@ with waiting as materialized (
     select dag_run_id, task_index, -1, pool_key, queue_key, priority, 1, dag_version_id, 0
     from root where waits and not is_held
 ), queued as (
-    insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch)
-    select pool_key, queue_key, priority, dag_run_id, task_index, -1, 1, dag_version_id, 0
+    insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch,
+        pool_slots)
+    select pool_key, queue_key, priority, dag_run_id, task_index, -1, 1, dag_version_id, 0, pool_slots
     from root where not waits and not is_held
     order by dag_run_id, task_index
     returning 1
 )
-select dag_run_id, started_at as "started_at!", dag_run_id in (select dag_run_id from undecided) as "is_undecided!", (select count(*) from queued) as "queued!" from started
+select dag_run_id, started_at as "started_at!",
+    dag_run_id in (select dag_run_id from undecided) as "is_undecided!", limits_tasks as "counts_over_runs!",
+    dag_key, (select count(*) from queued) as "queued!" from started
