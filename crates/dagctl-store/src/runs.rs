@@ -1,6 +1,6 @@
 //! Dag runs: made once, started when there is a place, asked to stop.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use dagctl_core::ids::{DagId, DagKey, DagRunId, DagVersionId};
 use dagctl_core::state::RunState;

@@ -10,7 +10,7 @@ with free as materialized (
     select ready.ctid as place, pool_slots, urgency, seq from ready
     where pool_key = $2 and queue_key = $3 and worker_id is null and lost < 5
     order by urgency, seq
-    limit least($4, (select slots from free))
+    limit least($4::bigint, (select slots from free))
     for update skip locked
 ), counted as materialized (
     select c.place, sum(least(c.pool_slots, f.slots)) over (order by c.urgency, c.seq) <= f.count as fits
