@@ -200,10 +200,7 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
         }
         (RunState::Failed, None) => {
             let failed = plural(count(TaskState::Failed), "task", "tasks");
-            said(
-                format!("it has failed, with {failed}"),
-                facts.finished_at,
-            )
+            said(format!("it has failed, with {failed}"), facts.finished_at)
         }
     }
 }

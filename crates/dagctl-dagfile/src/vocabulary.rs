@@ -3,10 +3,14 @@
 use dagctl_core::nearest::nearest;
 
 use self::foreign::{ADVICE, FOREIGN_DAG, FOREIGN_OPERATORS, FOREIGN_TASK, MEANT};
+use self::operators::{TABLES_NOT_YET, makes_tables};
 
 mod foreign;
+mod operators;
 
-/// DAG-level fields that work.
+pub(crate) use self::operators::{OPERATORS, operator};
+
+/// DAG-level fields.
 pub(crate) const DAG: &[&str] = &[
     "dag_id",
     "description",
@@ -31,9 +35,6 @@ pub(crate) const DAG: &[&str] = &[
     "deadline",
     "tasks",
 ];
-
-/// DAG-level fields of the language that do not work yet.
-pub(crate) const DAG_NOT_YET: &[&str] = &[];
 
 /// Task fields of every operator that work.
 pub(crate) const TASK: &[&str] = &[
@@ -71,9 +72,6 @@ pub(crate) const TASK: &[&str] = &[
     "for_each",
 ];
 
-/// Task fields of every operator that do not work yet.
-pub(crate) const TASK_NOT_YET: &[&str] = &[];
-
 /// Fields that name or place one task, and therefore are no defaults.
 pub(crate) const ONE_TASK_ONLY: &[&str] = &[
     "operator",
@@ -86,13 +84,6 @@ pub(crate) const ONE_TASK_ONLY: &[&str] = &[
     "reads",
     "writes",
 ];
-
-/// An operator's own fields.
-pub(crate) struct OperatorFields {
-    pub(crate) name: &'static str,
-    pub(crate) works: &'static [&'static str],
-    pub(crate) not_yet: &'static [&'static str],
-}
 
 /// What a `config` file may hold.
 pub(crate) const CONFIG: &[&str] = &[
@@ -150,200 +141,6 @@ pub(crate) const NOTIFIERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The operators that work.
-pub(crate) const OPERATORS: &[OperatorFields] = &[
-    OperatorFields {
-        name: "empty",
-        works: &[],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "sql",
-        works: &["conn_id", "sql", "parameters", "autocommit", "fetch"],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "sql_check",
-        works: &[
-            "conn_id",
-            "sql",
-            "parameters",
-            "count",
-            "max_count",
-            "equals",
-        ],
-        not_yet: &["autocommit", "fetch"],
-    },
-    OperatorFields {
-        name: "build_table",
-        works: &[
-            "conn_id",
-            "config",
-            "schema",
-            "table",
-            "main_sql",
-            "primary_key",
-            "input_check",
-            "output_check",
-            "allow_empty",
-            "swap",
-            "keep_versions",
-        ],
-        not_yet: &["max_change"],
-    },
-    OperatorFields {
-        name: "load_file",
-        works: &[
-            "conn_id",
-            "file",
-            "format",
-            "header",
-            "delimiter",
-            "columns",
-            "mode",
-            "schema",
-            "table",
-            "primary_key",
-            "input_check",
-            "output_check",
-            "allow_empty",
-            "swap",
-            "keep_versions",
-        ],
-        not_yet: &["max_change"],
-    },
-    OperatorFields {
-        name: "http",
-        works: &[
-            "conn_id",
-            "endpoint",
-            "method",
-            "headers",
-            "data",
-            "response_check",
-            "response_filter",
-            "output_file",
-            "paging",
-        ],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "shell",
-        works: &[
-            "command",
-            "interpreter",
-            "env",
-            "cwd",
-            "skip_on_exit_code",
-            "outputs",
-        ],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "branch",
-        works: &["branches"],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "latest_only",
-        works: &[],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "sql_sensor",
-        works: &[
-            "conn_id",
-            "sql",
-            "parameters",
-            "poke_interval",
-            "timeout",
-            "soft_fail",
-            "exponential_backoff",
-            "max_wait",
-        ],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "http_sensor",
-        works: &[
-            "conn_id",
-            "endpoint",
-            "method",
-            "headers",
-            "data",
-            "response_check",
-            "poke_interval",
-            "timeout",
-            "soft_fail",
-            "exponential_backoff",
-            "max_wait",
-        ],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "file_sensor",
-        works: &[
-            "filepath",
-            "poke_interval",
-            "timeout",
-            "soft_fail",
-            "exponential_backoff",
-            "max_wait",
-        ],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "external_task_sensor",
-        works: &[
-            "external_dag_id",
-            "external_task_id",
-            "allowed_states",
-            "failed_states",
-            "execution_delta",
-            "check_existence",
-            "poke_interval",
-            "timeout",
-            "soft_fail",
-            "exponential_backoff",
-            "max_wait",
-        ],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "time_sensor",
-        works: &["target_time", "timeout", "soft_fail"],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "trigger_dagrun",
-        works: &[
-            "trigger_dag_id",
-            "conf",
-            "logical_date",
-            "wait_for_completion",
-            "allowed_states",
-            "failed_states",
-        ],
-        not_yet: &[],
-    },
-    OperatorFields {
-        name: "approval",
-        works: &["subject", "body", "timeout", "default"],
-        not_yet: &[],
-    },
-];
-
-/// The operators of the language that do not work yet.
-pub(crate) const OPERATORS_NOT_YET: &[&str] = &[];
-
-/// Fields of those operators.
-const FIELDS_NOT_YET: &[&str] = &[];
-
-/// The fields of an operator that works.
-pub(crate) fn operator(name: &str) -> Option<&'static OperatorFields> {
-    OPERATORS.iter().find(|it| it.name == name)
-}
-
 /// Where an unknown field was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
@@ -384,10 +181,10 @@ impl Level {
                     || matches!(field, "operator_defaults" | "notifiers")
             }
             Self::Task(name) => {
-                TASK.contains(&field) || operator(name).is_some_and(|it| it.works.contains(&field))
+                TASK.contains(&field) || operator(name).is_some_and(|it| it.fields.contains(&field))
             }
             Self::AnyTask => {
-                TASK.contains(&field) || OPERATORS.iter().any(|it| it.works.contains(&field))
+                TASK.contains(&field) || OPERATORS.iter().any(|it| it.fields.contains(&field))
             }
             Self::DefaultArgs => Self::AnyTask.allows(field) && !ONE_TASK_ONLY.contains(&field),
             Self::Config => CONFIG.contains(&field),
@@ -395,40 +192,24 @@ impl Level {
     }
 
     fn not_yet(self, field: &str) -> bool {
-        match self {
-            Self::Dag => DAG_NOT_YET.contains(&field),
-            Self::Defaults => DAG_NOT_YET.contains(&field),
-            Self::Task(name) => {
-                TASK_NOT_YET.contains(&field)
-                    || operator(name).is_some_and(|it| it.not_yet.contains(&field))
-            }
-            Self::AnyTask | Self::DefaultArgs => {
-                TASK_NOT_YET.contains(&field)
-                    || FIELDS_NOT_YET.contains(&field)
-                    || OPERATORS.iter().any(|it| it.not_yet.contains(&field))
-            }
-            Self::Config => field == "max_change",
-        }
+        let makes_tables = match self {
+            Self::Dag | Self::Defaults => false,
+            Self::Task(name) => makes_tables(name),
+            Self::AnyTask | Self::DefaultArgs | Self::Config => true,
+        };
+        makes_tables && TABLES_NOT_YET.contains(&field)
     }
 
     fn all(self) -> Vec<&'static str> {
-        let operators = || OPERATORS.iter().flat_map(|it| it.works.iter());
+        let operators = || OPERATORS.iter().flat_map(|it| it.fields.iter());
         let all: Vec<&'static str> = match self {
             Self::Dag | Self::Defaults => {
                 let more = ["operator_defaults", "notifiers"];
-                DAG.iter()
-                    .chain(DAG_NOT_YET)
-                    .chain(&more)
-                    .copied()
-                    .collect()
+                DAG.iter().chain(&more).copied().collect()
             }
             Self::Task(name) => {
-                let own = operator(name).map_or(&[][..], |it| it.works);
-                TASK.iter()
-                    .chain(TASK_NOT_YET)
-                    .chain(own)
-                    .copied()
-                    .collect()
+                let own = operator(name).map_or(&[][..], |it| it.fields);
+                TASK.iter().chain(own).copied().collect()
             }
             Self::AnyTask | Self::DefaultArgs => TASK.iter().chain(operators()).copied().collect(),
             Self::Config => CONFIG.to_vec(),
@@ -515,7 +296,7 @@ impl Level {
     fn elsewhere(self, field: &str) -> Option<String> {
         let knows: Vec<&str> = OPERATORS
             .iter()
-            .filter(|it| it.works.contains(&field))
+            .filter(|it| it.fields.contains(&field))
             .map(|it| it.name)
             .collect();
         match self {
@@ -526,7 +307,7 @@ impl Level {
                 if matches!(field, "operator_defaults" | "notifiers") {
                     return Some("of `_defaults.yaml`".to_owned());
                 }
-                let task = TASK.contains(&field) || TASK_NOT_YET.contains(&field);
+                let task = TASK.contains(&field);
                 (task || !knows.is_empty())
                     .then(|| "of a task; for all tasks it goes under `default_args`".to_owned())
             }
@@ -541,7 +322,7 @@ impl Level {
                     let names: Vec<_> = knows.iter().map(|it| format!("`{it}`")).collect();
                     return Some(format!("of {}", names.join(", ")));
                 }
-                (DAG.contains(&field) || DAG_NOT_YET.contains(&field))
+                DAG.contains(&field)
                     .then(|| "of the DAG; it stands beside `tasks`".to_owned())
             }
         }
@@ -550,9 +331,6 @@ impl Level {
 
 /// What is to be said about an operator that is not there.
 pub(crate) fn judge_operator(name: &str) -> Verdict {
-    if OPERATORS_NOT_YET.contains(&name) {
-        return Verdict::NotYet;
-    }
     if let Some((_, ours)) = FOREIGN_OPERATORS.iter().find(|(it, _)| *it == name) {
         let python = name.to_ascii_lowercase().contains("python") && *ours == "shell";
         return Verdict::Unknown {
@@ -563,11 +341,7 @@ pub(crate) fn judge_operator(name: &str) -> Verdict {
             }),
         };
     }
-    let all: Vec<_> = OPERATORS
-        .iter()
-        .map(|it| it.name)
-        .chain(OPERATORS_NOT_YET.iter().copied())
-        .collect();
+    let all: Vec<_> = OPERATORS.iter().map(|it| it.name).collect();
     let hint = match nearest(name, all.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
@@ -601,18 +375,9 @@ mod tests {
     #[test]
     fn the_page_on_the_dag_file_names_every_field_and_what_does_not_work() {
         let page = include_str!("../../../docs/dag-file.md");
-        let operators = OPERATORS.iter().flat_map(|it| it.works.iter());
+        let operators = OPERATORS.iter().flat_map(|it| it.fields.iter());
         for field in DAG.iter().chain(TASK).chain(operators) {
             assert!(page.contains(&format!("`{field}`")), "{field}");
-        }
-        for field in DAG_NOT_YET.iter().chain(TASK_NOT_YET) {
-            assert!(
-                page.contains(&format!("\n| `{field}` | not yet |")),
-                "{field}"
-            );
-        }
-        for operator in OPERATORS_NOT_YET {
-            assert!(page.contains(&format!("`{operator}`")), "{operator}");
         }
         for field in NOTIFIERS.iter().flat_map(|(_, fields)| fields.iter()) {
             assert!(page.contains(&format!("`{field}`")), "{field}");

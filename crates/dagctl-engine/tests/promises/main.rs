@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's own trouble is a panic")]
 
 mod again;
+mod approvals;
 mod assets;
 mod backfill;
 mod callbacks;
