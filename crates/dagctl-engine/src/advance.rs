@@ -276,13 +276,28 @@ impl Engine {
 
     /// What can be done once runs have started: workers come, and looks decide how those go on that had ended before.
     pub(crate) async fn follow_started(&self, started: StartedRuns) {
+        let counting = self.hint_started(started);
+        self.fill_dags(counting).await;
+    }
+
+    /// The same, beside whatever the caller does.
+    pub(crate) fn follow_started_later(&self, started: StartedRuns) {
+        let counting = self.hint_started(started);
+        if !counting.is_empty() {
+            let engine = self.clone();
+            tokio::spawn(async move { engine.fill_dags(counting).await });
+        }
+    }
+
+    /// Gives back the DAGs of which places are to be filled.
+    fn hint_started(&self, started: StartedRuns) -> BTreeSet<DagKey> {
         if started.queued > 0 {
             self.hint_ready();
         }
-        self.fill_dags(started.counting).await;
         for run in started.to_look_at {
             self.advance_later(run);
         }
+        started.counting
     }
 
     /// Queues tasks that are counted over all runs of their DAG, as far as there are places.

@@ -1,7 +1,7 @@
 //! Tasks that wait for the run before, and branches whose decisions a look must know.
 
 use dagctl_core::dag::Dag;
-use dagctl_core::ids::{DagKey, DagRunId, DagVersionId};
+use dagctl_core::ids::DagKey;
 use dagctl_core::run::Standing;
 use dagctl_core::state::Verdict;
 use dagctl_store::plans::{LockedRun, Look, PastAsked};
@@ -51,14 +51,6 @@ pub(crate) async fn add_conditions(
 }
 
 impl Engine {
-    /// Looks at a run that has just been made, if tasks of it may wait for the run before.
-    pub(crate) fn look_at_new(&self, run: DagRunId, version: DagVersionId) {
-        let dag = self.inner.dags.known(version);
-        if dag.is_some_and(|it| !it.depend_on_past().is_empty()) {
-            self.advance_later(run);
-        }
-    }
-
     /// Looks at the runs of a DAG that may wait for what happened in another one. `false`: not at all of them; what
     /// happened stays noted then.
     pub(crate) async fn tell_later_runs(&self, dag: DagKey) -> bool {

@@ -286,6 +286,14 @@ pub struct StartedRuns {
     pub counting: BTreeSet<DagKey>,
 }
 
+impl StartedRuns {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.queued += other.queued;
+        self.to_look_at.extend(other.to_look_at);
+        self.counting.extend(other.counting);
+    }
+}
+
 /// What [`start_queued`] did.
 #[derive(Debug, Default)]
 pub(crate) struct Started {

@@ -114,7 +114,7 @@ fn word(created: &Created) -> String {
 }
 
 async fn words(store: &Store, new: &[NewRun]) -> Vec<String> {
-    let created = store.create_runs(new).await;
+    let (created, _) = store.create_runs(new).await;
     created
         .iter()
         .map(|it| match it {

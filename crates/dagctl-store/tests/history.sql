@@ -6,10 +6,8 @@ insert into dag_version (dag_version_id, dag_key, hash, file, files, task_count,
 overriding system value
 select dag_key, dag_key, '\x01', file, '{}', 3, 16, false from dag;
 update dag set active_version_id = dag_version_id from dag_version v where v.dag_key = dag.dag_key;
-insert into dag_task
-select it.* from dag_version v, generate_series(0, 2) n, jsonb_populate_record(null::dag_task, jsonb_build_object(
-    'dag_version_id', v.dag_version_id, 'task_index', n, 'task_id', 'task_' || n, 'operator', 'empty', 'pool_key', 1,
-    'queue_key', 1, 'priority', 0, 'indegree', 0, 'rule', 's')) it;
+insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, queue_key, priority, indegree, rule)
+select dag_version_id, n, 'task_' || n, 'empty', 1, 1, 0, 0, 's' from dag_version v, generate_series(0, 2) n;
 select ensure_partitions(now() - interval '103 weeks', now());
 insert into dag_run (dag_run_id, dag_key, dag_version_id, run_id, run_type, state, logical_at, interval_start,
     interval_end, started_at, finished_at)

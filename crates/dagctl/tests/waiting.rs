@@ -130,6 +130,9 @@ async fn a_run_waits_for_a_run_that_waits_for_a_file() {
     let log = place
         .ok(&["tasks", "logs", "day", "load", "--run", "latest"])
         .await;
-    assert!(log.contains("made run manual__2026-03-01"), "{log}");
+    assert!(
+        log.contains("run manual__2026-03-01T00:00:00Z of `load` ended as success"),
+        "{log}"
+    );
     standalone.interrupt().await;
 }

@@ -94,8 +94,8 @@ impl Engine {
                 it.names_tried += 1;
             }
             let new: Vec<NewRun> = left.iter().map(|it| it.new.clone()).collect();
-            let created = self.store().create_runs(&new).await;
-            self.tell_workers(&left, &created);
+            let (created, started) = self.store().create_runs(&new).await;
+            self.follow_started_later(started);
             if left.iter().any(|it| it.is_timed) {
                 self.tell(Topic::Schedule);
             }
@@ -121,19 +121,6 @@ impl Engine {
             .zip(requests)
             .map(|(answer, it)| answer.unwrap_or(Err(TriggerError::Defect(it.dag_id.clone()))))
             .collect()
-    }
-
-    /// The hint is sent beside the answers: nobody waits for it.
-    fn tell_workers(&self, planned: &[Planned], created: &[Result<Created, Arc<StoreError>>]) {
-        let is_new = |it: &_| matches!(it, Ok(Created::New { .. }));
-        if created.iter().any(is_new) {
-            self.hint_ready();
-        }
-        for (planned, created) in planned.iter().zip(created) {
-            if let Ok(Created::New { dag_run_id, .. }) = created {
-                self.look_at_new(*dag_run_id, planned.new.dag_version_id);
-            }
-        }
     }
 
     async fn plan(

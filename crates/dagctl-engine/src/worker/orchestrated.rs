@@ -168,6 +168,8 @@ async fn trigger(
     }
     let state = row.state;
     if spec.allowed_states.contains(&state) {
+        log.line(format!("run {} of `{dag_id}` ended as {state}", row.run_id))
+            .await;
         return Ok(Outcome::Success { outputs });
     }
     if !state.is_final() {

@@ -17,7 +17,7 @@ const DAG: &str = "
 dag_id: crowd
 max_active_runs: 2
 max_active_tasks: 5
-default_args: {retries: 3, retry_delay: 0s}
+default_args: {retries: 3, retry_delay: 0s, weight_rule: absolute}
 tasks:
   t0: {operator: empty, pool: narrow}
   t1: {operator: empty, pool: narrow}

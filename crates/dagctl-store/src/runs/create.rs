@@ -61,40 +61,60 @@ impl Store {
 
     /// Makes a run, and starts it if its DAG has a place for it. One transaction; safe to repeat.
     pub async fn create_run(&self, new: &NewRun) -> Result<Created, StoreError> {
-        let mut tx = self.begin_with_generic_plans().await?;
-        let creation = create(&mut tx, std::slice::from_ref(new)).await?;
-        tx.commit().await?;
-        creation.runs.into_iter().next().ok_or_else(no_answer)
+        let (created, _) = self.create_alone(new).await?;
+        Ok(created)
     }
 
-    /// Makes runs in one transaction, and says of each what became of it.
+    /// Makes runs in one transaction, and says of each what became of it, and what started.
     ///
     /// A run that the database refuses fails alone: then each is made on its own. Not so where the commit is what
     /// failed, because it may have happened.
-    pub async fn create_runs(&self, new: &[NewRun]) -> Vec<Result<Created, Arc<StoreError>>> {
+    pub async fn create_runs(
+        &self,
+        new: &[NewRun],
+    ) -> (Vec<Result<Created, Arc<StoreError>>>, StartedRuns) {
         match self.create_together(new).await {
-            Ok(Some(created)) => created.into_iter().map(Ok).collect(),
+            Ok(Some(creation)) => {
+                let runs = creation.runs.into_iter().map(Ok).collect();
+                (runs, creation.started)
+            }
             Ok(None) => {
                 let mut each = Vec::with_capacity(new.len());
+                let mut all_started = StartedRuns::default();
                 for it in new {
-                    each.push(self.create_run(it).await.map_err(Arc::new));
+                    each.push(match self.create_alone(it).await {
+                        Ok((created, started)) => {
+                            all_started.add(started);
+                            Ok(created)
+                        }
+                        Err(error) => Err(Arc::new(error)),
+                    });
                 }
-                each
+                (each, all_started)
             }
             Err(error) => {
                 let error = Arc::new(error);
-                new.iter().map(|_| Err(error.clone())).collect()
+                let each = new.iter().map(|_| Err(error.clone())).collect();
+                (each, StartedRuns::default())
             }
         }
     }
 
+    async fn create_alone(&self, new: &NewRun) -> Result<(Created, StartedRuns), StoreError> {
+        let mut tx = self.begin_with_generic_plans().await?;
+        let creation = create(&mut tx, std::slice::from_ref(new)).await?;
+        tx.commit().await?;
+        let created = creation.runs.into_iter().next().ok_or_else(no_answer)?;
+        Ok((created, creation.started))
+    }
+
     /// `None`: the database refused one of several, and nothing has happened.
-    async fn create_together(&self, new: &[NewRun]) -> Result<Option<Vec<Created>>, StoreError> {
+    async fn create_together(&self, new: &[NewRun]) -> Result<Option<Creation>, StoreError> {
         let mut tx = self.begin_with_generic_plans().await?;
         match create(&mut tx, new).await {
             Ok(creation) => {
                 tx.commit().await?;
-                Ok(Some(creation.runs))
+                Ok(Some(creation))
             }
             Err(StoreError::Database(sqlx::Error::Database(_))) if new.len() > 1 => {
                 tx.rollback().await?;
