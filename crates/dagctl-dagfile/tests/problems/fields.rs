@@ -209,12 +209,6 @@ tasks:
     14 |     max_change: {rows: 20%}
        |     ^^^^^^^^^^ not yet
 
-    error[D008]: `max_active_tis_per_dag` does not work yet
-      --> orders.yaml:15:5
-       |
-    15 |     max_active_tis_per_dag: 4
-       |     ^^^^^^^^^^^^^^^^^^^^^^ not yet
-
     error[D008]: `format: json` does not work yet
       --> orders.yaml:23:13
        |
