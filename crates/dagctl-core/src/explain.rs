@@ -57,8 +57,21 @@ pub struct RunFacts {
     pub active_runs: Vec<String>,
     /// How many there may be.
     pub max_active_runs: i64,
+    /// The backfill that it belongs to.
+    pub backfill: Option<BackfillFacts>,
     /// Task instances by state.
     pub tasks: Vec<(TaskState, i64)>,
+}
+
+/// A backfill that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackfillFacts {
+    /// Its number.
+    pub backfill_id: i32,
+    /// Runs of it under way.
+    pub active_runs: i64,
+    /// How many there may be.
+    pub max_active_runs: i64,
 }
 
 /// What is known of a task instance.
@@ -84,10 +97,46 @@ pub struct TaskFacts {
     pub workers: (i64, i64),
     /// Its pool.
     pub pool: String,
-    /// The pool's slots, where it has a limit, and the tasks that hold them.
-    pub slots: Option<(i64, Vec<String>)>,
-    /// Tasks of its run under way at once, where that is fewer than the run has.
+    /// The pool, where it has a limit.
+    pub limit: Option<PoolFacts>,
+    /// The limits on tasks under way at once.
+    pub places: Places,
+    /// Instances of it that have not settled, once it is expanded.
+    pub open_instances: Option<i64>,
+    /// The run before, where it waits for what became of it there.
+    pub past_run: Option<String>,
+    /// The run that it made and waits for, as `dag/run`.
+    pub awaited_run: Option<String>,
+    /// What a person is asked.
+    pub question: Option<String>,
+}
+
+/// A pool with a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PoolFacts {
+    /// How many slots it has.
+    pub slots: i64,
+    /// How many of them are taken.
+    pub taken: i64,
+    /// By whom, as `dag.task`.
+    pub holders: Vec<String>,
+    /// How many the task takes.
+    pub wanted: i64,
+    /// Who is to have slots before the task, as `dag.task`, and how many it takes.
+    pub ahead: Option<(String, i64)>,
+}
+
+/// Limits on tasks under way at once; `None`: there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Places {
+    /// Tasks of its run that are queued or run.
+    pub taken: i64,
+    /// Of its run.
     pub max_active_tasks: i64,
+    /// Of its instances in its run.
+    pub max_active_tis_per_dagrun: Option<i64>,
+    /// Of its instances in all runs.
+    pub max_active_tis_per_dag: Option<i64>,
 }
 
 /// Why a DAG makes no run now. Every DAG has a reason.
@@ -157,15 +206,7 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
             "it waits while its DAG's schedule is paused".to_owned(),
             Some(facts.queued_at),
         ),
-        (RunState::Queued, None) => {
-            let active = facts.active_runs.len();
-            let sentence = format!(
-                "it waits for a place below `max_active_runs`: {active} of {} runs are under way{}",
-                facts.max_active_runs,
-                listed(&facts.active_runs)
-            );
-            said(sentence, Some(facts.queued_at))
-        }
+        (RunState::Queued, None) => said(no_place(facts), Some(facts.queued_at)),
         (RunState::Running, None) if facts.again_at.is_some() => {
             let at = facts.again_at.map(moment).unwrap_or_default();
             let failed = plural(count(TaskState::Failed), "task", "tasks");
@@ -205,6 +246,24 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
     }
 }
 
+/// Why a queued run has not started.
+fn no_place(facts: &RunFacts) -> String {
+    if let Some(backfill) = &facts.backfill
+        && backfill.active_runs >= backfill.max_active_runs
+    {
+        return format!(
+            "it waits for a place in backfill {}: {} of {} runs of that are under way",
+            backfill.backfill_id, backfill.active_runs, backfill.max_active_runs
+        );
+    }
+    format!(
+        "it waits for a place below `max_active_runs`: {} of {} runs are under way{}",
+        facts.active_runs.len(),
+        facts.max_active_runs,
+        listed(&facts.active_runs)
+    )
+}
+
 fn is_held(facts: &RunFacts, dag: &DagFacts) -> bool {
     dag.paused.is_some() && !facts.is_asked_for
 }
@@ -217,15 +276,20 @@ pub fn task(facts: &TaskFacts, run: &RunFacts) -> Explanation {
             "its run is set aside: `dagctl explain` of the run says why".to_owned()
         }
         TaskState::None if run.state == RunState::Queued => "its run has not started".to_owned(),
+        TaskState::None if facts.open_upstream.is_empty() && facts.past_run.is_some() => format!(
+            "it waits for what becomes of it in the run before, `{}`, until it is cleared or marked there (`depends_on_past`)",
+            facts.past_run.as_deref().unwrap_or_default()
+        ),
         TaskState::None if facts.open_upstream.is_empty() => {
             "what it waits for has settled, and what becomes of it is being decided".to_owned()
         }
         TaskState::None => format!("it waits for {}", names(&facts.open_upstream)),
-        TaskState::Scheduled => format!(
-            "it waits for a place below `max_active_tasks`: {} tasks of its run may be under way at once",
-            facts.max_active_tasks
-        ),
+        TaskState::Scheduled => parked(&facts.places),
         TaskState::Queued => queued(facts),
+        TaskState::Running if facts.open_instances.is_some() => format!(
+            "it waits for its instances, of which {} have not settled",
+            facts.open_instances.unwrap_or_default()
+        ),
         TaskState::Running => match &facts.worker {
             Some(worker) => format!("it runs, attempt {}, on worker {worker}", facts.attempt),
             None => format!("it runs, attempt {}", facts.attempt),
@@ -240,6 +304,10 @@ pub fn task(facts: &TaskFacts, run: &RunFacts) -> Explanation {
                 facts.attempt
             )
         }
+        TaskState::UpForReschedule if facts.awaited_run.is_some() => format!(
+            "it waits for the end of run `{}`, which it made",
+            facts.awaited_run.as_deref().unwrap_or_default()
+        ),
         TaskState::UpForReschedule => match facts.retry_at {
             Some(at) => format!(
                 "what it waits for is not there yet, and it looks again at {}",
@@ -247,10 +315,14 @@ pub fn task(facts: &TaskFacts, run: &RunFacts) -> Explanation {
             ),
             None => "what it waits for is not there yet".to_owned(),
         },
-        TaskState::WaitingApproval => {
-            "it waits for a person: `dagctl approve`, `dagctl reject` or its page answers"
-                .to_owned()
-        }
+        TaskState::WaitingApproval => format!(
+            "it waits for a person to answer “{}”: `dagctl approve`, `dagctl reject` or its page",
+            facts
+                .question
+                .as_deref()
+                .map(first_line)
+                .unwrap_or_default()
+        ),
         TaskState::Success | TaskState::Failed | TaskState::UpstreamFailed | TaskState::Skipped => {
             settled(facts)
         }
@@ -278,14 +350,10 @@ fn settled(facts: &TaskFacts) -> String {
 
 fn queued(facts: &TaskFacts) -> String {
     let (workers, free) = facts.workers;
-    if let Some((slots, holders)) = &facts.slots
-        && i64::try_from(holders.len()).unwrap_or(i64::MAX) >= *slots
+    if let Some(limit) = &facts.limit
+        && let Some(sentence) = no_slots(&facts.pool, limit)
     {
-        return format!(
-            "its pool `{}` is full: all of its {slots} slots are taken{}",
-            facts.pool,
-            listed(holders)
-        );
+        return sentence;
     }
     if workers == 0 {
         return format!(
@@ -301,6 +369,57 @@ fn queued(facts: &TaskFacts) -> String {
         );
     }
     "it may start, and a worker is about to take it".to_owned()
+}
+
+/// Why a pool has nothing for a task now, if it has nothing.
+fn no_slots(pool: &str, limit: &PoolFacts) -> Option<String> {
+    let PoolFacts {
+        slots,
+        taken,
+        holders,
+        wanted,
+        ahead,
+    } = limit;
+    let free = slots - taken;
+    if free <= 0 {
+        return Some(format!(
+            "its pool `{pool}` is full: all of its {slots} slots are taken{}",
+            listed(holders)
+        ));
+    }
+    if *wanted > free {
+        return Some(format!(
+            "its pool `{pool}` has {free} of {slots} slots free, and it takes {wanted}{}",
+            listed(holders)
+        ));
+    }
+    ahead.as_ref().filter(|(_, slots)| *slots > free).map(|(name, slots)| {
+        format!("`{name}` comes first in its pool `{pool}`, and waits for {slots} slots of which {free} are free")
+    })
+}
+
+/// Which limit has no place for a task.
+fn parked(places: &Places) -> String {
+    let is_full = places.taken >= places.max_active_tasks;
+    let (limit, name, of) = match (
+        places.max_active_tis_per_dagrun,
+        places.max_active_tis_per_dag,
+    ) {
+        (Some(limit), _) if !is_full => (
+            limit,
+            "max_active_tis_per_dagrun",
+            "its instances in this run",
+        ),
+        (None, Some(limit)) if !is_full => {
+            (limit, "max_active_tis_per_dag", "its instances in all runs")
+        }
+        _ => (
+            places.max_active_tasks,
+            "max_active_tasks",
+            "the tasks of its run",
+        ),
+    };
+    format!("it waits for a place below `{name}`: {limit} of {of} may be under way at once")
 }
 
 /// How many names a sentence holds.

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dagctl_core::dag::Dag;
+use dagctl_core::dag::{Dag, TriggerRule};
 use dagctl_core::ids::{DagKey, DagRunId, DagVersionId, WorkerId};
+use dagctl_core::operator::Operator;
 use dagctl_core::outcome::{Failure, FailureKind, Outcome};
 use dagctl_engine::flush::{OnSuccess, Report};
 use dagctl_engine::{Engine, EngineConfig};
@@ -28,9 +29,19 @@ use sqlx::Row as _;
 #[derive(Debug, Clone)]
 struct Node {
     upstream: u16,
-    rule: u8,
+    rule: usize,
+    kind: Kind,
     retries: u8,
     reports: Vec<u8>,
+}
+
+/// What else a task is. A branch follows those of its downstream tasks whose bit is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Branch(u16),
+    Teardown,
+    MayFail,
 }
 
 #[derive(Debug, Clone)]
@@ -41,10 +52,18 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let node = (any::<u16>(), 0..6_u8, 0..3_u8, vec(0..10_u8, 6)).prop_map(
-        |(upstream, rule, retries, reports)| Node {
+    let kind = prop_oneof![
+        7 => Just(Kind::Plain),
+        1 => any::<u16>().prop_map(Kind::Branch),
+        1 => Just(Kind::Teardown),
+        1 => Just(Kind::MayFail),
+    ];
+    let rule = prop_oneof![1 => Just(0), 1 => 0..TriggerRule::ALL.len()];
+    let node = (any::<u16>(), rule, kind, 0..3_u8, vec(0..10_u8, 6)).prop_map(
+        |(upstream, rule, kind, retries, reports)| Node {
             upstream: upstream & (upstream >> 1),
             rule,
+            kind,
             retries,
             reports,
         },
@@ -73,28 +92,58 @@ impl Case {
         } else {
             "0s"
         };
-        for (at, node) in self.nodes.iter().enumerate() {
-            let rule = [
-                "all_success",
-                "all_success",
-                "all_success",
-                "all_success",
-                "all_done",
-                "one_failed",
-            ][usize::from(node.rule)];
-            let upstream: Vec<String> = (0..at)
-                .filter(|it| node.upstream >> (it % 16) & 1 == 1)
-                .map(|it| format!("t{it}"))
-                .collect();
-            text.push_str(&format!(
-                "  t{at}:\n    operator: empty\n    trigger_rule: {rule}\n    retries: {}\n    retry_delay: {retry_delay}\n",
-                node.retries
-            ));
-            if !upstream.is_empty() {
-                text.push_str(&format!("    depends_on: [{}]\n", upstream.join(", ")));
-            }
+        for at in 0..self.nodes.len() {
+            self.write_task(&mut text, at, retry_delay);
         }
         text
+    }
+
+    fn waits_for(&self, at: usize, other: usize) -> bool {
+        other < at && self.nodes[at].upstream >> (other % 16) & 1 == 1
+    }
+
+    fn write_task(&self, text: &mut String, at: usize, retry_delay: &str) {
+        let node = &self.nodes[at];
+        let upstream: Vec<String> = (0..at)
+            .filter(|it| self.waits_for(at, *it))
+            .map(|it| format!("t{it}"))
+            .collect();
+        let follows: Vec<String> = match node.kind {
+            Kind::Branch(bits) => (at + 1..self.nodes.len())
+                .filter(|it| self.waits_for(*it, at) && bits >> (it % 16) & 1 == 1)
+                .map(|it| format!("t{it}"))
+                .collect(),
+            Kind::Plain | Kind::Teardown | Kind::MayFail => vec![],
+        };
+        let is_teardown = node.kind == Kind::Teardown && !upstream.is_empty();
+        // A teardown is tried again in a run that was cancelled, too.
+        let retries = match self.cancel_after {
+            Some(_) if is_teardown => 0,
+            _ => node.retries,
+        };
+        let rule = TriggerRule::ALL[node.rule].name();
+        text.push_str(&format!(
+            "  t{at}:\n    retries: {retries}\n    retry_delay: {retry_delay}\n"
+        ));
+        if follows.is_empty() {
+            text.push_str("    operator: empty\n");
+        } else {
+            text.push_str(&format!(
+                "    operator: branch\n    branches: [{{follow: [{}]}}]\n",
+                follows.join(", ")
+            ));
+        }
+        if is_teardown {
+            text.push_str(&format!("    teardown: {{setups: [{}]}}\n", upstream[0]));
+        } else {
+            text.push_str(&format!("    trigger_rule: {rule}\n"));
+        }
+        if node.kind == Kind::MayFail {
+            text.push_str("    allow_failure: true\n");
+        }
+        if !upstream.is_empty() {
+            text.push_str(&format!("    depends_on: [{}]\n", upstream.join(", ")));
+        }
     }
 
     fn outcome(&self, dag: &Dag, claim: &Claim) -> Outcome {
@@ -103,7 +152,10 @@ impl Case {
         let attempt = usize::try_from(claim.key.attempt.get()).unwrap() - 1;
         match node.reports[attempt % node.reports.len()] {
             0..=5 => Outcome::Success {
-                outputs: Map::from_iter([("n".to_owned(), attempt.into())]),
+                outputs: match &task.operator {
+                    Operator::Branch(it) => Dag::following(&it.options[0].follow),
+                    _ => Map::from_iter([("n".to_owned(), attempt.into())]),
+                },
             },
             6 | 7 => Failure::new(FailureKind::Connect, "refused").into(),
             8 => Outcome::Skipped {
@@ -172,6 +224,15 @@ impl Bench {
     }
 }
 
+/// How a worker reports a success: what a look has to decide goes by a look.
+fn reported(dag: &Dag, claim: &Claim, on_success: OnSuccess) -> OnSuccess {
+    if dag.success_needs_look(claim.key.instance.task_index) {
+        OnSuccess::Look
+    } else {
+        on_success
+    }
+}
+
 /// Works as a worker does: successes through the statement that also hands out what comes next, the rest by a flush.
 async fn work_hot(engine: Engine, worker: WorkerId, dag: Arc<Dag>, case: Case, slots: usize) {
     let mut hot = engine.store().hot_path();
@@ -184,15 +245,18 @@ async fn work_hot(engine: Engine, worker: WorkerId, dag: Arc<Dag>, case: Case, s
         engine.store().queue_due_timers().await.unwrap();
         let (mut plain, mut others) = (vec![], vec![]);
         for claim in held.drain(..) {
+            let on_success = reported(&dag, &claim, OnSuccess::Plain);
             match case.outcome(&dag, &claim) {
-                Outcome::Success { outputs } => plain.push(PlainSuccess {
-                    key: claim.key,
-                    outputs,
-                }),
+                Outcome::Success { outputs } if on_success == OnSuccess::Plain => {
+                    plain.push(PlainSuccess {
+                        key: claim.key,
+                        outputs,
+                    });
+                }
                 outcome => others.push(Report {
                     key: claim.key,
                     outcome,
-                    on_success: OnSuccess::Plain,
+                    on_success,
                 }),
             }
         }
@@ -241,7 +305,7 @@ async fn work(
             .map(|it| Report {
                 key: it.key,
                 outcome: case.outcome(&dag, it),
-                on_success,
+                on_success: reported(&dag, it, on_success),
             })
             .collect();
         engine.flush(worker, reports).await.unwrap();
@@ -320,7 +384,7 @@ async fn check(bench: &Bench, case: Case, number: usize) -> Result<(), TestCaseE
                     let report = Report {
                         key: claim.key,
                         outcome: case.outcome(&dag, &claim),
-                        on_success,
+                        on_success: reported(&dag, &claim, on_success),
                     };
                     bench.engine.flush(worker, vec![report]).await.unwrap();
                 }

@@ -1,6 +1,6 @@
 //! Gathers what explains why something does not move; the core says it.
 
-use dagctl_core::explain::{self, DagFacts, Explanation, RunFacts, TaskFacts};
+use dagctl_core::explain::{self, DagFacts, Explanation, PoolFacts, RunFacts, TaskFacts};
 use dagctl_core::schedule::Schedule;
 use dagctl_core::state::{RunState, TaskState};
 use dagctl_store::views::dags::DagRow;
@@ -103,13 +103,14 @@ async fn dag_facts(app: &App, dag: &DagRow) -> Answer<DagFacts> {
 }
 
 async fn run_facts(app: &App, run: &RunRow) -> Answer<RunFacts> {
-    let (mut active_runs, mut max_active_runs) = (vec![], 0);
+    let (mut active_runs, mut max_active_runs, mut backfill) = (vec![], 0, None);
     if run.state == RunState::Queued
         && let Some(dag) = app.store().dag_row(&run.dag_id).await?
     {
         let active = runs_in(app, &dag, RunState::Running).await?;
         active_runs = active.into_iter().map(|it| it.run_id).collect();
         max_active_runs = i64::from(dag.max_active_runs);
+        backfill = app.store().backfill_of(run.dag_run_id).await?;
     }
     let who = run.cancel_requested_by.clone().unwrap_or_default();
     Ok(RunFacts {
@@ -123,6 +124,7 @@ async fn run_facts(app: &App, run: &RunRow) -> Answer<RunFacts> {
         is_asked_for: run.run_type == RunKind::Manual,
         active_runs,
         max_active_runs,
+        backfill,
         tasks: app.store().task_counts(run.dag_run_id).await?,
     })
 }
@@ -138,7 +140,18 @@ fn task_facts(row: &TaskRow, run: &RunRow, reasons: &TaskReasons) -> TaskFacts {
         _ if row.state.is_final() => row.finished_at,
         _ => known,
     };
-    let limited = reasons.pools.get(&row.pool);
+    let at = row.task_index;
+    let instance = (row.task_index, row.map_index);
+    let name = format!("{}.{}", run.dag_id, row.task_id);
+    let limit = reasons.pools.get(&row.pool).cloned().map(|it| PoolFacts {
+        wanted: reasons
+            .pool_slots
+            .get(&at)
+            .map_or(1, |wanted| (*wanted).min(it.slots)),
+        ahead: it.ahead.filter(|(first, _)| *first != name),
+        ..it
+    });
+    let whole = row.map_index < 0;
     TaskFacts {
         state: row.state,
         since,
@@ -154,7 +167,11 @@ fn task_facts(row: &TaskRow, run: &RunRow, reasons: &TaskReasons) -> TaskFacts {
         workers: reasons.workers.get(&queue).copied().unwrap_or((0, 0)),
         queue,
         pool: row.pool.clone(),
-        slots: limited.map(|it| (it.slots, it.holders.clone())),
-        max_active_tasks: reasons.max_active_tasks,
+        limit,
+        places: reasons.places.get(&at).copied().unwrap_or_default(),
+        open_instances: reasons.open_instances.get(&at).copied().filter(|_| whole),
+        past_run: reasons.past_runs.get(&at).cloned(),
+        awaited_run: reasons.awaited_runs.get(&instance).cloned(),
+        question: reasons.questions.get(&instance).cloned(),
     }
 }

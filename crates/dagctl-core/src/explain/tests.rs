@@ -20,6 +20,7 @@ fn running() -> RunFacts {
         is_asked_for: false,
         active_runs: names(&["a"]),
         max_active_runs: 2,
+        backfill: None,
         tasks: vec![
             (TaskState::Success, 3),
             (TaskState::Running, 2),
@@ -40,8 +41,15 @@ fn of(state: TaskState) -> TaskFacts {
         queue: "default".to_owned(),
         workers: (1, 4),
         pool: "default_pool".to_owned(),
-        slots: None,
-        max_active_tasks: 16,
+        limit: None,
+        places: Places {
+            max_active_tasks: 16,
+            ..Places::default()
+        },
+        open_instances: None,
+        past_run: None,
+        awaited_run: None,
+        question: None,
     }
 }
 
@@ -74,7 +82,13 @@ fn a_task_says_what_it_waits_for() {
     );
     let full = TaskFacts {
         pool: "warehouse".to_owned(),
-        slots: Some((2, names(&["Build.build.a", "Build.build.b"]))),
+        limit: Some(PoolFacts {
+            slots: 2,
+            taken: 2,
+            holders: names(&["Build.build.a", "Build.build.b"]),
+            wanted: 1,
+            ahead: None,
+        }),
         workers: (0, 0),
         ..of(TaskState::Queued)
     };
@@ -101,7 +115,7 @@ fn a_task_says_what_it_waits_for() {
     );
     assert_eq!(
         sentence(of(TaskState::Scheduled)),
-        "it waits for a place below `max_active_tasks`: 16 tasks of its run may be under way at once"
+        "it waits for a place below `max_active_tasks`: 16 of the tasks of its run may be under way at once"
     );
     let retry = TaskFacts {
         retry_at: Some(at("2026-03-01T08:05:00Z")),
@@ -111,6 +125,110 @@ fn a_task_says_what_it_waits_for() {
     assert_eq!(
         sentence(retry),
         "attempt 1 failed and it is tried again at 2026-03-01 08:05:00 UTC: no table"
+    );
+}
+
+#[test]
+fn a_task_of_a_pool_says_what_is_free_and_who_comes_first() {
+    let pool = PoolFacts {
+        slots: 3,
+        taken: 2,
+        holders: names(&["Build.a"]),
+        wanted: 2,
+        ahead: None,
+    };
+    let wide = TaskFacts {
+        pool: "warehouse".to_owned(),
+        limit: Some(pool.clone()),
+        ..of(TaskState::Queued)
+    };
+    assert_eq!(
+        sentence(wide),
+        "its pool `warehouse` has 1 of 3 slots free, and it takes 2 (`Build.a`)"
+    );
+    let behind = TaskFacts {
+        pool: "warehouse".to_owned(),
+        limit: Some(PoolFacts {
+            wanted: 1,
+            ahead: Some(("Build.big".to_owned(), 3)),
+            ..pool
+        }),
+        ..of(TaskState::Queued)
+    };
+    assert_eq!(
+        sentence(behind),
+        "`Build.big` comes first in its pool `warehouse`, and waits for 3 slots of which 1 are free"
+    );
+}
+
+#[test]
+fn a_task_says_which_limit_has_no_place_for_it() {
+    let parked = |taken, per_dagrun, per_dag| {
+        sentence(TaskFacts {
+            places: Places {
+                taken,
+                max_active_tasks: 16,
+                max_active_tis_per_dagrun: per_dagrun,
+                max_active_tis_per_dag: per_dag,
+            },
+            ..of(TaskState::Scheduled)
+        })
+    };
+    let limits = [
+        (
+            parked(16, Some(2), Some(1)),
+            "`max_active_tasks`: 16 of the tasks of its run",
+        ),
+        (
+            parked(3, Some(2), Some(1)),
+            "`max_active_tis_per_dagrun`: 2 of its instances in this run",
+        ),
+        (
+            parked(3, None, Some(1)),
+            "`max_active_tis_per_dag`: 1 of its instances in all runs",
+        ),
+    ];
+    for (said, limit) in limits {
+        assert_eq!(
+            said,
+            format!("it waits for a place below {limit} may be under way at once")
+        );
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_something_else_says_for_what() {
+    let past = TaskFacts {
+        past_run: Some("scheduled__2026-03-01".to_owned()),
+        ..of(TaskState::None)
+    };
+    assert_eq!(
+        sentence(past),
+        "it waits for what becomes of it in the run before, `scheduled__2026-03-01`, until it is cleared or marked there (`depends_on_past`)"
+    );
+    let mapped = TaskFacts {
+        open_instances: Some(3),
+        ..of(TaskState::Running)
+    };
+    assert_eq!(
+        sentence(mapped),
+        "it waits for its instances, of which 3 have not settled"
+    );
+    let awaits = TaskFacts {
+        awaited_run: Some("load/manual__1".to_owned()),
+        ..of(TaskState::UpForReschedule)
+    };
+    assert_eq!(
+        sentence(awaits),
+        "it waits for the end of run `load/manual__1`, which it made"
+    );
+    let asks = TaskFacts {
+        question: Some("Send it?".to_owned()),
+        ..of(TaskState::WaitingApproval)
+    };
+    assert_eq!(
+        sentence(asks),
+        "it waits for a person to answer “Send it?”: `dagctl approve`, `dagctl reject` or its page"
     );
 }
 

@@ -9,6 +9,7 @@ from (
         when m.kind = 'r' then 't'::"char"
         when m.kind = 'a' then 'a'::"char"
         when m.dag_run_id is not null then 'p'::"char"
+        when t.open_instances is not null then 'r'::"char"
         else 'n'::"char"
     end as state
     from task_instance t

@@ -1,6 +1,7 @@
 -- Task instances of a run after a place, upstream first: of any state, or of some, or those of one name. As people see
 -- them: `q`, `r`, `d`, `t`, `p` and `a` stand for queued, running, scheduled, up for retry, up for reschedule and waiting
--- for an approval. The run's key goes into every table by itself, so that each reads the one partition of its week.
+-- for an approval. A mapped task runs as long as its instances are open. The run's key goes into every table by itself, so
+-- that each reads the one partition of its week.
 with task as (
     select
         t.task_index, t.map_index, k.task_id, k.operator, k.pool_key, t.state as letter, t.attempt, t.reason,
@@ -14,6 +15,7 @@ with task as (
             when m.kind = 'r' then 't'::"char"
             when m.kind = 'a' then 'a'::"char"
             when m.dag_run_id is not null then 'p'::"char"
+            when t.open_instances is not null then 'r'::"char"
             else 'n'::"char"
         end as state
     from task_instance t
