@@ -120,7 +120,7 @@ async fn a_user_s_task_waits_for_the_run_before_until_its_failure_is_marked_a_su
     let place = Place::new();
     place.write(
         "dags/chain.yaml",
-        "tasks:\n  load: {operator: shell, command: test {{ ds_nodash }} != 20260102, retries: 0, depends_on_past: true}\n",
+        "tasks:\n  load: {operator: shell, command: 'test {{ ds_nodash }} != 20260102', retries: 0, depends_on_past: true}\n",
     );
     let standalone = place.standalone().await;
     for (day, code) in [("2026-01-01", 0), ("2026-01-02", 1)] {
@@ -133,7 +133,8 @@ async fn a_user_s_task_waits_for_the_run_before_until_its_failure_is_marked_a_su
             day,
             "--wait",
         ];
-        assert_eq!(place.run(&asked).await.code, code, "{day}");
+        let run = place.run(&asked).await;
+        assert_eq!(run.code, code, "{run:?}");
     }
     let day = "2026-01-03";
     place
