@@ -2,6 +2,9 @@
 
 mod support;
 
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
 use crate::support::{Place, eventually};
 
 const REPORT: &str = "
@@ -134,5 +137,45 @@ async fn a_run_waits_for_a_run_that_waits_for_a_file() {
         log.contains("run manual__2026-03-01T00:00:00Z of `load` ended as success"),
         "{log}"
     );
+    standalone.interrupt().await;
+}
+
+const NEWS: &str = "
+dag_id: news
+tasks:
+  rows: {operator: sql_sensor, conn_id: redshift_dev_db, sql: SELECT count(*) FROM pg_class, poke_interval: 1s, timeout: 1h}
+  page: {operator: http_sensor, conn_id: site, endpoint: /ready, response_check: response.json.ok, poke_interval: 1s, timeout: 1h}
+  never: {operator: sql_sensor, conn_id: redshift_dev_db, sql: SELECT 0, poke_interval: 1s, timeout: 2s, soft_fail: true}
+  both: {operator: empty, depends_on: [rows, page]}
+";
+
+#[tokio::test]
+async fn a_run_waits_for_rows_and_for_a_page_and_gives_up_softly() {
+    let site = MockServer::start().await;
+    let ready = Mock::given(method("GET")).and(path("/ready"));
+    ready
+        .respond_with(ResponseTemplate::new(404))
+        .up_to_n_times(2)
+        .mount(&site)
+        .await;
+    let answer = ResponseTemplate::new(200).set_body_json(serde_json::json!({"ok": true}));
+    Mock::given(method("GET"))
+        .and(path("/ready"))
+        .respond_with(answer)
+        .mount(&site)
+        .await;
+    let place = Place::new();
+    place.write("dags/news.yaml", NEWS);
+    let standalone = place
+        .standalone_with(&[("DAGCTL_CONN_SITE", &site.uri())])
+        .await;
+    place.ok(&["trigger", "news", "--wait"]).await;
+    assert_eq!(
+        states(&place, "news").await,
+        "rows=success page=success never=skipped both=success"
+    );
+    assert_eq!(site.received_requests().await.unwrap().len(), 3);
+    let why = place.ok(&["explain", "news", "latest", "never"]).await;
+    assert!(why.contains("it was skipped"), "{why}");
     standalone.interrupt().await;
 }
