@@ -31,7 +31,8 @@ const WITHOUT_TIES: &str = "
         select sessionid, row_number() over (partition by userid order by sessionid) as place
         from raw_data.user_session_channel where sessionid not in (select sessionid from raw_data.session_timestamp)
     ) it
-    where place > 1";
+    where place > 1;
+    analyze raw_data.session_timestamp";
 
 /// The query of a table's config file, as a person would paste it into psql.
 fn bare_sql(table: &str) -> String {
