@@ -123,7 +123,7 @@ async fn run_facts(app: &App, run: &RunRow) -> Answer<RunFacts> {
         is_asked_for: run.run_type == RunKind::Manual,
         active_runs,
         max_active_runs,
-        tasks: app.store().task_counts(run.dag_run_id).await?,
+        tasks: app.store().task_counts(run.dag_run_id).await?.all,
     })
 }
 

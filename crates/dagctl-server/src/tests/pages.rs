@@ -49,9 +49,9 @@ async fn a_failed_run_opens_with_its_error() {
 
 /// A run with 1,200 tasks of which one failed, far down.
 const WIDE_RUN: &str = "
-    insert into dag_version overriding system value
-    select (jsonb_populate_record(v, '{\"dag_version_id\": 2, \"hash\": \"\\\\x02\", \"task_count\": 1200}')).*
-    from dag_version v;
+    insert into dag_version (dag_version_id, dag_key, hash, file, files, task_count, max_active_tasks, tells_success)
+    overriding system value
+    select 2, dag_key, '\\x02', file, files, 1200, max_active_tasks, tells_success from dag_version;
     insert into dag_task select (jsonb_populate_record(k, jsonb_build_object(
         'dag_version_id', 2, 'task_index', n, 'task_id', 'task_' || n, 'indegree', 0))).*
     from dag_task k, generate_series(0, 1199) n where k.task_index = 0;
