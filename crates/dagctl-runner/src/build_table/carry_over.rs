@@ -309,13 +309,18 @@ select what, sql from (
 ) steps order by place, what";
 
 // After the owner, who is given all rights, come the rights of the others. Default privileges may have
-// given rights on staging that nobody has on the live table, so it starts from none.
+// given rights on staging that nobody has on the live table, so it starts from none. Where neither table was ever given
+// any, both are their owner's alone.
 const ACCESS: &str = "
 with live as (select * from pg_catalog.pg_class where oid = $live),
+is_given as (
+    select from live left join pg_catalog.pg_class s on s.oid = to_regclass($staging_text)
+    where live.relacl is not null or s.relacl is not null
+),
 grants as (
     select coalesce(nullif(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), ''), 'public') as grantee,
         a.privilege_type, a.is_grantable, null::name as column
-    from live, aclexplode(coalesce(live.relacl, acldefault('r', live.relowner))) a
+    from live, is_given, aclexplode(coalesce(live.relacl, acldefault('r', live.relowner))) a
     union all
     select coalesce(nullif(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), ''), 'public'),
         a.privilege_type, a.is_grantable, c.attname
@@ -330,7 +335,7 @@ select what, sql from (
     select 2, 'grants', format('do $do$ declare r text; begin for r in
         select distinct coalesce(nullif(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), ''''), ''public'')
         from pg_catalog.pg_class c, aclexplode(c.relacl) a where c.oid = to_regclass(%L)
-        loop execute format(''revoke all on %%s from %%s'', %L, r); end loop; end $do$', $staging_text, $staging_text)
+        loop execute format(''revoke all on %%s from %%s'', %L, r); end loop; end $do$', $staging_text, $staging_text) from is_given
     union all
     select 3, 'grants of ' || grantee, format('grant %s%s on %s to %s%s', privilege_type,
         coalesce(' (' || quote_ident(\"column\") || ')', ''), $staging_text, grantee, case when is_grantable then ' with grant option' else '' end)

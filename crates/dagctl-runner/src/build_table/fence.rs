@@ -130,7 +130,8 @@ pub(crate) async fn drop_retired(
 async fn make_table(session: &mut Session, build: &Build) -> Result<(), Failure> {
     let table = build.fence_table();
     let there = format!(
-        "select count(*) from information_schema.tables where table_schema = {} and table_name = 'dagctl_build'",
+        "select count(*) from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = {} and c.relname = 'dagctl_build'",
         literal(&build.schema)
     );
     if session.text(&there).await? != "0" {
