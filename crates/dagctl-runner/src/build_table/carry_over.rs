@@ -47,7 +47,6 @@ impl CarryOver {
                 .replace("$live", &live.oid)
                 .replace("$staging_text", &literal(&build.staging()))
                 .replace("$staging_name", &literal(&build.staging_name))
-                .replace("$schema", &literal(&build.schema))
                 .replace("$compression", compression)
         };
         plan.add(session.query(&ask(COLUMNS)).await?)?;
@@ -297,11 +296,12 @@ select what, sql from (
     select 8, 'comment', format('comment on table %s is %L', $staging_text, obj_description($live, 'pg_class'))
     from live where obj_description($live, 'pg_class') is not null
     union all
-    select 9, 'policy ' || quote_ident(p.policyname), format('create policy %I on %s as %s for %s to %s%s%s',
-        p.policyname, $staging_text, p.permissive, p.cmd,
-        (select string_agg(case r when 'public' then 'public' else quote_ident(r) end, ', ') from unnest(p.roles) as r),
-        ' using (' || p.qual || ')', ' with check (' || p.with_check || ')')
-    from pg_catalog.pg_policies p join live on p.tablename = live.relname and p.schemaname = $schema
+    select 9, 'policy ' || quote_ident(polname), format('create policy %I on %s as %s for %s to %s%s%s',
+        polname, $staging_text, case when polpermissive then 'permissive' else 'restrictive' end,
+        case polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+        (select string_agg(case r when 0 then 'public' else quote_ident(pg_get_userbyid(r)) end, ', ') from unnest(polroles) as r),
+        ' using (' || pg_get_expr(polqual, polrelid) || ')', ' with check (' || pg_get_expr(polwithcheck, polrelid) || ')')
+    from pg_catalog.pg_policy where polrelid = $live
     union all
     select 10, 'row security', format('alter table %s enable row level security', $staging_text) from live where relrowsecurity
     union all
