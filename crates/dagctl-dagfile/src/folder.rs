@@ -136,10 +136,18 @@ impl Loader {
         let pairs = texts.iter().map(|(path, text)| (*path, &**text));
         let sources = Sources::new(pairs, &self.shown).hiding(&self.disk.ignored);
         let mut old = std::mem::take(&mut self.parses);
-        old.retain(|path, it| !changes.contains(path) && it.holds(changes));
-        let candidates = self.disk.files().filter(|(path, _)| is_candidate(path));
-        let stale: Vec<(&String, &Content)> = candidates
-            .filter(|(path, _)| !old.contains_key(*path))
+        let mut outdated = changes.clone();
+        old.retain(|path, it| {
+            let is_fresh = !changes.contains(path) && it.holds(changes);
+            if !is_fresh {
+                outdated.insert(path.clone());
+            }
+            is_fresh
+        });
+        let stale: Vec<(&String, &Content)> = outdated
+            .iter()
+            .filter(|path| is_candidate(path))
+            .filter_map(|path| self.disk.file(path))
             .collect();
         let read = in_parallel(&stale, |(path, content)| read(&sources, path, content));
         let paths = stale.iter().map(|(path, _)| (*path).clone());
@@ -150,11 +158,13 @@ impl Loader {
 
     /// Sorts DAGs from config files, now that it is known who refers to whom.
     fn assemble(&self) -> FolderLoad {
+        let others = self.parses.iter().filter(|(_, it)| it.shape != Shape::Dag);
+        let others: HashSet<&str> = others.map(|(path, _)| path.as_str()).collect();
         let mut referred: HashSet<&str> = HashSet::new();
-        for (path, it) in &self.parses {
-            if it.shape == Shape::Dag {
-                let others = it.asked.paths.iter().filter(|it| *it != path);
-                referred.extend(others.map(String::as_str));
+        if !others.is_empty() {
+            for it in self.parses.values().filter(|it| it.shape == Shape::Dag) {
+                let asked = it.asked.paths.iter().map(String::as_str);
+                referred.extend(asked.filter(|it| others.contains(it)));
             }
         }
         let mut dags: Vec<Arc<LoadedDag>> = self

@@ -7,7 +7,7 @@ mod batch;
 mod compare;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::Engine;
 use crate::reconcile::Service;
 
-use self::compare::{Stored, broken, chosen, gone, is_active, problems, stale};
+use self::compare::{Stored, broken, changed, chosen, gone, is_active, problems, stale};
 pub use self::watch::FolderWatch;
 use self::watch::Scope;
 
@@ -159,19 +159,22 @@ impl Syncer {
         if !(is_sweep || to_store.is_empty() && lost.is_empty()) {
             let names = to_store.iter().map(|it| it.dag_id.clone());
             let names: Vec<String> = names.chain(lost.iter().cloned()).collect();
-            let stored = self.engine.store().stored_dags(Some(&names)).await?;
-            self.stored.extend(by_name(stored));
-            to_store = changed(&load, &self.stored);
-            lost = gone(&load, &self.stored);
+            let stored = by_name(self.engine.store().stored_dags(Some(&names)).await?);
+            let is_news = stored
+                .iter()
+                .any(|(name, it)| self.stored.get(name) != Some(it));
+            // Another syncer was faster.
+            if is_news {
+                self.stored.extend(stored);
+                to_store = changed(&load, &self.stored);
+                lost = gone(&load, &self.stored);
+            }
         }
         self.store_versions(to_store, commit).await?;
-        let synced = Synced {
-            dags: chosen(&load, &self.stored)
-                .into_keys()
-                .map(str::to_owned)
-                .collect(),
-            errors: load.diagnostics.iter().filter(|it| it.is_error()).count(),
-            stale: stale(&load, &self.stored),
+        let synced = match patience {
+            Patience::None => self.synced(&load),
+            // Nobody asks.
+            Patience::Some => Synced::default(),
         };
         if patience == Patience::None || !self.is_in_doubt(&load, &lost) {
             self.tell_the_rest(&load, &lost).await?;
@@ -186,6 +189,15 @@ impl Syncer {
             self.swept = Some(Instant::now());
         }
         Ok(synced)
+    }
+
+    fn synced(&self, load: &FolderLoad) -> Synced {
+        let chosen = chosen(load, &self.stored, |_| true);
+        Synced {
+            dags: chosen.into_iter().map(|it| it.dag_id.clone()).collect(),
+            errors: load.diagnostics.iter().filter(|it| it.is_error()).count(),
+            stale: stale(load, &self.stored),
+        }
     }
 
     async fn read(&mut self) -> anyhow::Result<(FolderLoad, Option<String>)> {
@@ -272,10 +284,13 @@ impl Syncer {
             }
         }
         let broken = broken(load);
-        for (dag_id, it) in chosen(load, &self.stored) {
-            if self.broken.contains(&it.file) && is_active(it, self.stored.get(dag_id)) {
+        let is_mended = |it: &LoadedDag| it.is_good && self.broken.contains(&it.file);
+        let mended = load.dags.iter().filter(|it| is_mended(it));
+        let mended: HashSet<&str> = mended.map(|it| it.dag_id.as_str()).collect();
+        for it in chosen(load, &self.stored, |name| mended.contains(name)) {
+            if is_mended(it) && is_active(it, self.stored.get(&it.dag_id)) {
                 self.send(News::Active {
-                    dag_id: dag_id.to_owned(),
+                    dag_id: it.dag_id.clone(),
                     change: Change::Mended,
                 });
             }
@@ -345,14 +360,5 @@ fn by_name(stored: Vec<StoredDag>) -> Stored {
     stored
         .into_iter()
         .map(|it| (it.dag_id.clone(), it))
-        .collect()
-}
-
-/// The good files that speak for a DAG whose active version is another.
-fn changed(load: &FolderLoad, stored: &Stored) -> Vec<Arc<LoadedDag>> {
-    chosen(load, stored)
-        .into_iter()
-        .filter(|(dag_id, it)| !is_active(it, stored.get(*dag_id)))
-        .map(|(_, it)| it.clone())
         .collect()
 }

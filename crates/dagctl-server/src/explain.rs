@@ -125,7 +125,7 @@ async fn run_facts(app: &App, run: &RunRow) -> Answer<RunFacts> {
         active_runs,
         max_active_runs,
         backfill,
-        tasks: app.store().task_counts(run.dag_run_id).await?,
+        tasks: app.store().task_counts(run.dag_run_id).await?.all,
     })
 }
 

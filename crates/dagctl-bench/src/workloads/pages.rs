@@ -26,6 +26,8 @@ pub(super) const WORKLOAD: Workload = Workload {
 const TASKS: usize = 100;
 /// The DAG with the most runs, a fifth of all.
 const BUSY: &str = "dag_000";
+/// The most tasks that a page reads, to know whether there are more than it shows.
+const PAGE: i64 = 501;
 /// The DAG with the most tasks.
 const WIDE: &str = "wide";
 
@@ -210,7 +212,7 @@ async fn fetch(plain: &mut PgConnection, rows: Rows) -> anyhow::Result<()> {
         }
         Rows::Run => {
             let run = latest(plain, BUSY).await?;
-            tasks(plain, run, None, 501).await?;
+            tasks(plain, run, None, PAGE).await?;
         }
         Rows::RunTasks => {
             let run = latest(plain, BUSY).await?;
@@ -234,7 +236,7 @@ async fn fetch(plain: &mut PgConnection, rows: Rows) -> anyhow::Result<()> {
         }
         Rows::WideRun => {
             let run = latest(plain, WIDE).await?;
-            tasks(plain, run, None, 501).await?;
+            tasks(plain, run, None, PAGE).await?;
             sqlx::query(TASK_COUNTS).bind(run).fetch_all(plain).await?;
         }
     }
@@ -295,6 +297,9 @@ async fn tasks(
         .bind(None::<Vec<i8>>)
         .bind(task_id)
         .bind(limit)
+        .bind(limit == PAGE)
+        .bind(if limit == PAGE { 500 } else { i32::MAX })
+        .bind(None::<Vec<i8>>)
         .fetch_all(plain)
         .await?;
     Ok(())

@@ -100,6 +100,12 @@ impl Disk {
         self.files.iter().map(|(path, it)| (path, &it.content))
     }
 
+    /// The file of a path relative to the dags folder, if it is there.
+    pub(super) fn file(&self, path: &str) -> Option<(&String, &Content)> {
+        let (path, it) = self.files.get_key_value(path)?;
+        Some((path, &it.content))
+    }
+
     /// What is wrong with folders and files, whatever they mean.
     pub(super) fn diagnostics(&self) -> Vec<Diagnostic> {
         let mut diagnostics = self.refused.clone();

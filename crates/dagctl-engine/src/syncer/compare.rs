@@ -1,21 +1,23 @@
 //! What the folder's files mean beside what is stored.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use dagctl_dagfile::{Code, Diagnostic, FolderLoad, LoadedDag, Severity};
 use dagctl_store::dags::{NewProblem, StoredDag};
 
 /// The stored DAGs by name.
-pub(super) type Stored = BTreeMap<String, StoredDag>;
+pub(super) type Stored = HashMap<String, StoredDag>;
 
-/// The good file that speaks for each DAG: of two that claim one name, the one that is known goes on.
+/// The good file that speaks for each DAG that `is_asked` for, in the order of their names: of two that claim one name,
+/// the one that is known goes on.
 pub(super) fn chosen<'a>(
     load: &'a FolderLoad,
     stored: &Stored,
-) -> BTreeMap<&'a str, &'a Arc<LoadedDag>> {
-    let mut chosen: BTreeMap<&str, &Arc<LoadedDag>> = BTreeMap::new();
-    for loaded in &load.dags {
+    is_asked: impl Fn(&str) -> bool,
+) -> Vec<&'a Arc<LoadedDag>> {
+    let mut chosen: HashMap<&str, &Arc<LoadedDag>> = HashMap::new();
+    for loaded in load.dags.iter().filter(|it| is_asked(&it.dag_id)) {
         let is_known = || {
             let known = stored.get(&loaded.dag_id);
             known.is_some_and(|it| it.file == loaded.file)
@@ -25,8 +27,26 @@ pub(super) fn chosen<'a>(
             chosen.insert(&loaded.dag_id, loaded);
         }
     }
-    chosen.retain(|_, it| it.is_good);
+    let mut chosen: Vec<_> = chosen.into_values().filter(|it| it.is_good).collect();
+    chosen.sort_unstable_by(|a, b| a.dag_id.cmp(&b.dag_id));
     chosen
+}
+
+/// The good files that speak for a DAG whose active version is another. A folder of thousands has few at a time.
+pub(super) fn changed(load: &FolderLoad, stored: &Stored) -> Vec<Arc<LoadedDag>> {
+    let is_changed = |it: &LoadedDag| !is_active(it, stored.get(&it.dag_id));
+    let names: HashSet<&str> = load
+        .dags
+        .iter()
+        .filter(|it| it.is_good && is_changed(it))
+        .map(|it| it.dag_id.as_str())
+        .collect();
+    if names.is_empty() {
+        return vec![];
+    }
+    let chosen = chosen(load, stored, |name| names.contains(name));
+    let changed = chosen.into_iter().filter(|it| is_changed(it));
+    changed.cloned().collect()
 }
 
 /// Whether a good file is what the database has.
@@ -40,14 +60,12 @@ pub(super) fn is_active(loaded: &LoadedDag, stored: Option<&StoredDag>) -> bool 
 
 /// DAGs whose file went away; a broken text leaves the last good version active.
 pub(super) fn gone(load: &FolderLoad, stored: &Stored) -> Vec<String> {
-    let named: BTreeSet<&str> = load.dags.iter().map(|it| it.dag_id.as_str()).collect();
+    let named: HashSet<&str> = load.dags.iter().map(|it| it.dag_id.as_str()).collect();
     let broken = broken(load);
-    stored
-        .values()
-        .filter(|it| !it.is_missing)
-        .filter(|it| !named.contains(it.dag_id.as_str()) && !broken.contains(it.file.as_str()))
-        .map(|it| it.dag_id.clone())
-        .collect()
+    sorted_names(stored.values().filter(|it| {
+        let is_there = named.contains(it.dag_id.as_str()) || broken.contains(it.file.as_str());
+        !it.is_missing && !is_there
+    }))
 }
 
 /// Files of DAGs that cannot be used as they are.
@@ -59,11 +77,17 @@ pub(super) fn broken(load: &FolderLoad) -> BTreeSet<&str> {
 /// DAGs that go on with their last good version.
 pub(super) fn stale(load: &FolderLoad, stored: &Stored) -> Vec<String> {
     let broken = broken(load);
-    stored
-        .values()
-        .filter(|it| it.active_hash.is_some() && broken.contains(it.file.as_str()))
-        .map(|it| it.dag_id.clone())
-        .collect()
+    sorted_names(
+        stored
+            .values()
+            .filter(|it| it.active_hash.is_some() && broken.contains(it.file.as_str())),
+    )
+}
+
+fn sorted_names<'a>(dags: impl Iterator<Item = &'a StoredDag>) -> Vec<String> {
+    let mut names: Vec<String> = dags.map(|it| it.dag_id.clone()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// The folder's problems as they are stored, in their order.

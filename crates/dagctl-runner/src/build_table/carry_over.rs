@@ -47,7 +47,6 @@ impl CarryOver {
                 .replace("$live", &live.oid)
                 .replace("$staging_text", &literal(&build.staging()))
                 .replace("$staging_name", &literal(&build.staging_name))
-                .replace("$schema", &literal(&build.schema))
                 .replace("$compression", compression)
         };
         plan.add(session.query(&ask(COLUMNS)).await?)?;
@@ -297,11 +296,12 @@ select what, sql from (
     select 8, 'comment', format('comment on table %s is %L', $staging_text, obj_description($live, 'pg_class'))
     from live where obj_description($live, 'pg_class') is not null
     union all
-    select 9, 'policy ' || quote_ident(p.policyname), format('create policy %I on %s as %s for %s to %s%s%s',
-        p.policyname, $staging_text, p.permissive, p.cmd,
-        (select string_agg(case r when 'public' then 'public' else quote_ident(r) end, ', ') from unnest(p.roles) as r),
-        ' using (' || p.qual || ')', ' with check (' || p.with_check || ')')
-    from pg_catalog.pg_policies p join live on p.tablename = live.relname and p.schemaname = $schema
+    select 9, 'policy ' || quote_ident(polname), format('create policy %I on %s as %s for %s to %s%s%s',
+        polname, $staging_text, case when polpermissive then 'permissive' else 'restrictive' end,
+        case polcmd when 'r' then 'select' when 'a' then 'insert' when 'w' then 'update' when 'd' then 'delete' else 'all' end,
+        (select string_agg(case r when 0 then 'public' else quote_ident(pg_get_userbyid(r)) end, ', ') from unnest(polroles) as r),
+        ' using (' || pg_get_expr(polqual, polrelid) || ')', ' with check (' || pg_get_expr(polwithcheck, polrelid) || ')')
+    from pg_catalog.pg_policy where polrelid = $live
     union all
     select 10, 'row security', format('alter table %s enable row level security', $staging_text) from live where relrowsecurity
     union all
@@ -309,13 +309,18 @@ select what, sql from (
 ) steps order by place, what";
 
 // After the owner, who is given all rights, come the rights of the others. Default privileges may have
-// given rights on staging that nobody has on the live table, so it starts from none.
+// given rights on staging that nobody has on the live table, so it starts from none. Where neither table was ever given
+// any, both are their owner's alone.
 const ACCESS: &str = "
 with live as (select * from pg_catalog.pg_class where oid = $live),
+is_given as (
+    select from live left join pg_catalog.pg_class s on s.oid = to_regclass($staging_text)
+    where live.relacl is not null or s.relacl is not null
+),
 grants as (
     select coalesce(nullif(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), ''), 'public') as grantee,
         a.privilege_type, a.is_grantable, null::name as column
-    from live, aclexplode(coalesce(live.relacl, acldefault('r', live.relowner))) a
+    from live, is_given, aclexplode(coalesce(live.relacl, acldefault('r', live.relowner))) a
     union all
     select coalesce(nullif(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), ''), 'public'),
         a.privilege_type, a.is_grantable, c.attname
@@ -330,7 +335,7 @@ select what, sql from (
     select 2, 'grants', format('do $do$ declare r text; begin for r in
         select distinct coalesce(nullif(quote_ident(pg_get_userbyid(nullif(a.grantee, 0))), ''''), ''public'')
         from pg_catalog.pg_class c, aclexplode(c.relacl) a where c.oid = to_regclass(%L)
-        loop execute format(''revoke all on %%s from %%s'', %L, r); end loop; end $do$', $staging_text, $staging_text)
+        loop execute format(''revoke all on %%s from %%s'', %L, r); end loop; end $do$', $staging_text, $staging_text) from is_given
     union all
     select 3, 'grants of ' || grantee, format('grant %s%s on %s to %s%s', privilege_type,
         coalesce(' (' || quote_ident(\"column\") || ')', ''), $staging_text, grantee, case when is_grantable then ' with grant option' else '' end)

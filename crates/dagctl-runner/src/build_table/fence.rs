@@ -11,7 +11,7 @@ use dagctl_core::sql_text::literal;
 use tokio::time::sleep;
 
 use super::rename::{is_busy, pause};
-use super::staging::Build;
+use super::staging::{Build, FENCE_TABLE};
 use crate::sql::session::Session;
 
 /// What an attempt finds when it begins.
@@ -129,9 +129,18 @@ pub(crate) async fn drop_retired(
 
 async fn make_table(session: &mut Session, build: &Build) -> Result<(), Failure> {
     let table = build.fence_table();
+    // The standard's view is the slow way, and the only one that Redshift promises.
+    let from = match session.is_redshift() {
+        true => "information_schema.tables where (table_schema, table_name)",
+        false => {
+            "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where (n.nspname, c.relname)"
+        }
+    };
+    let schema = literal(&build.schema);
     let there = format!(
-        "select count(*) from information_schema.tables where table_schema = {} and table_name = 'dagctl_build'",
-        literal(&build.schema)
+        "select count(*) from {from} = ({schema}, {})",
+        literal(FENCE_TABLE)
     );
     if session.text(&there).await? != "0" {
         return Ok(());

@@ -83,9 +83,9 @@ pub(crate) async fn prepare(
         .ok_or_else(|| changed(build))?;
     let plan = CarryOver::plan(session, build, &live, &target.primary_key).await?;
     session.execute("commit").await?;
-    session.execute("begin").await?;
+    // Whatever is lost here in a crash of the server, nobody has seen; the publishing transaction is waited for.
     session
-        .execute("set local search_path = pg_catalog")
+        .execute("begin; set local search_path = pg_catalog; set local synchronous_commit = off")
         .await?;
     plan.carry_out(session).await?;
     session.execute("commit").await?;

@@ -11,6 +11,8 @@ use crate::sql::session::Session;
 
 /// How long they are waited for before the rows are replaced instead.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How far apart looks are: first close, since most snapshots are those of builds beside this one that end with it.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
 
 /// Waits until no snapshot is older than the staging table's rows; who still has one when patience ends.
 pub(crate) async fn wait(session: &mut Session, build: &Build) -> Result<Option<String>, Failure> {
@@ -58,7 +60,7 @@ pub(crate) async fn wait(session: &mut Session, build: &Build) -> Result<Option<
                 .await;
             told = true;
         }
-        sleep(Duration::from_millis(50)).await;
+        sleep((since.elapsed() / 4).clamp(PAUSES.0, PAUSES.1)).await;
     }
     Ok(None)
 }

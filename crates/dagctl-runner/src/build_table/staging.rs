@@ -12,7 +12,7 @@ use crate::sql::session::{Session, application_prefix, fingerprint};
 pub(crate) const MAX_NAME: usize = 63;
 
 /// The table that keeps who built what, in the schema of the built table.
-const FENCE_TABLE: &str = "dagctl_build";
+pub(crate) const FENCE_TABLE: &str = "dagctl_build";
 
 /// One attempt to build one table.
 #[derive(Debug, Clone)]

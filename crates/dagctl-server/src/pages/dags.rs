@@ -118,6 +118,7 @@ impl Bars {
         };
         let longest = runs.iter().map(millis).max().unwrap_or(0).max(1);
         let room = usize::try_from(BARS).unwrap_or(0);
+        let above = links::runs(dag_id);
         let bars = runs
             .iter()
             .enumerate()
@@ -130,7 +131,7 @@ impl Bars {
                     y: TALLEST - height,
                     height,
                     state: run.state.name(),
-                    path: links::run(dag_id, &run.run_id),
+                    path: links::below(&above, &run.run_id),
                     title: match took {
                         Some(took) => format!("{} · {} · {took}", run.run_id, run.state),
                         None => format!("{} · {}", run.run_id, run.state),
@@ -176,7 +177,10 @@ async fn rows(app: &App, caller: &Caller, query: &ListQuery) -> Answer<DagRows> 
         .flatten();
     rows.truncate(PAGE);
     let keys: Vec<_> = rows.iter().map(|it| it.dag_key).collect();
-    let mut runs = app.store().last_runs(&keys, BARS).await?;
+    let (mut runs, questions) = tokio::try_join!(
+        app.store().last_runs(&keys, BARS),
+        app.store().open_approvals(MOST_QUESTIONS)
+    )?;
     let dags = rows
         .into_iter()
         .map(|row| {
@@ -194,7 +198,6 @@ async fn rows(app: &App, caller: &Caller, query: &ListQuery) -> Answer<DagRows> 
             }
         })
         .collect();
-    let questions = app.store().open_approvals(MOST_QUESTIONS).await?;
     Ok(DagRows {
         questions: questions.into_iter().map(question).collect(),
         dags,

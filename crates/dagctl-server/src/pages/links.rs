@@ -4,19 +4,27 @@ use std::fmt::Write as _;
 
 /// Writes a text as one segment of a path.
 pub(crate) fn segment(text: &str) -> String {
-    let mut written = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' => {
-                written.push(char::from(byte));
-            }
-            other => {
-                // Writing to a text cannot fail.
-                let _ = write!(written, "%{other:02X}");
-            }
-        }
-    }
+    let mut written = String::with_capacity(text.len() + 8);
+    push_segment(&mut written, text);
     written
+}
+
+fn push_segment(written: &mut String, text: &str) {
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"-_.~:".contains(&it);
+    let mut rest = text;
+    // What stands before a byte that is not plain ends between two letters.
+    while let Some(at) = rest.bytes().position(|it| !is_plain(it)) {
+        let (plain, other) = rest.split_at(at);
+        written.push_str(plain);
+        let mut bytes = other.char_indices().skip(1).map(|(at, _)| at);
+        let (letter, after) = other.split_at(bytes.next().unwrap_or(other.len()));
+        for byte in letter.bytes() {
+            // Writing to a text cannot fail.
+            let _ = write!(written, "%{byte:02X}");
+        }
+        rest = after;
+    }
+    written.push_str(rest);
 }
 
 pub(crate) fn dag(dag_id: &str) -> String {
@@ -24,15 +32,38 @@ pub(crate) fn dag(dag_id: &str) -> String {
 }
 
 pub(crate) fn run(dag_id: &str, run_id: &str) -> String {
-    format!("{}/runs/{}", dag(dag_id), segment(run_id))
+    below(&runs(dag_id), run_id)
+}
+
+/// What stands before the names of a DAG's runs.
+pub(crate) fn runs(dag_id: &str) -> String {
+    format!("{}/runs/", dag(dag_id))
+}
+
+/// What stands before the names of a run's tasks.
+pub(crate) fn tasks(dag_id: &str, run_id: &str) -> String {
+    format!("{}/tasks/", run(dag_id, run_id))
+}
+
+/// The page of one of many things whose addresses begin alike.
+pub(crate) fn below(above: &str, name: &str) -> String {
+    let mut path = String::with_capacity(above.len() + name.len() + 8);
+    path.push_str(above);
+    push_segment(&mut path, name);
+    path
 }
 
 pub(crate) fn task(dag_id: &str, run_id: &str, task_id: &str, map_index: i32) -> String {
-    let path = format!("{}/tasks/{}", run(dag_id, run_id), segment(task_id));
-    match map_index {
-        -1 => path,
-        index => format!("{path}?map_index={index}"),
+    instance(&tasks(dag_id, run_id), task_id, map_index)
+}
+
+/// The page of a task instance of a run whose [`tasks`] are known.
+pub(crate) fn instance(tasks: &str, task_id: &str, map_index: i32) -> String {
+    let mut path = below(tasks, task_id);
+    if map_index >= 0 {
+        let _ = write!(path, "?map_index={map_index}");
     }
+    path
 }
 
 /// Where to go after the login: only a path of our own.

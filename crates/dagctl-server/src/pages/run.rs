@@ -185,6 +185,7 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
         Some(_) => app.store().trigger_of(run.dag_run_id).await?,
         None => None,
     };
+    let above = links::tasks(&run.dag_id, &run.run_id);
     let by_path = by_path.map(|it| links::task(&it.dag_id, &it.run_id, &it.task_id, it.map_index));
     Ok(RunBody {
         path: links::run(&run.dag_id, &run.run_id),
@@ -231,7 +232,7 @@ async fn body(app: &App, caller: &Caller, run: RunRow, query: &TasksQuery) -> An
             .shown
             .iter()
             .map(|it| {
-                let mut line = line(it, &run.dag_id, &run.run_id, &clock, &timeline);
+                let mut line = line(it, &above, &clock, &timeline);
                 if it.map_index == -1
                     && let Some(counts) = tasks.instances.get(&it.task_index)
                 {
@@ -266,19 +267,13 @@ fn full_name(task: &TaskRow) -> String {
     }
 }
 
-fn line(
-    task: &TaskRow,
-    dag_id: &str,
-    run_id: &str,
-    clock: &Clock,
-    timeline: &Timeline,
-) -> TaskLine {
+fn line(task: &TaskRow, above: &str, clock: &Clock, timeline: &Timeline) -> TaskLine {
     let is_running = task.state == TaskState::Running;
     let ended = task.finished_at.or(is_running.then_some(clock.now));
     TaskLine {
         id: format!("task-{}-{}", task.task_index, task.map_index),
         name: full_name(task),
-        path: links::task(dag_id, run_id, &task.task_id, task.map_index),
+        path: links::instance(above, &task.task_id, task.map_index),
         operator: task.operator.clone(),
         badge: task.state.into(),
         attempt: task.attempt,

@@ -196,7 +196,12 @@ async fn show(
         async { Ok::<_, Failure>(store.attempt_rows(key).await?) },
         async { Ok::<_, Failure>(store.log_lines(attempt_key, 0, MOST_LINES).await?) },
         async { Ok::<_, Failure>(store.output_of(key).await?) },
-        explain::tasks(&app, &run, &filter),
+        async {
+            match task.state.is_final() {
+                true => Ok(vec![]),
+                false => explain::tasks(&app, &run, &filter).await,
+            }
+        },
         async { Ok::<_, Failure>(store.approval_row(key).await?) },
         async { Ok::<_, Failure>(store.triggered_runs(key).await?) },
         Chrome::new(&app, &viewer, "dags")

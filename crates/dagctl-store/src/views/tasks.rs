@@ -48,6 +48,15 @@ pub struct TaskRow {
     pub worker: Option<String>,
 }
 
+/// How many task instances of a run stand where.
+#[derive(Debug, Clone, Default)]
+pub struct TaskCounts {
+    /// Of all of them.
+    pub all: Vec<(TaskState, i64)>,
+    /// Of those of each mapped task, by its place, without those that are gone since its items changed.
+    pub instances: BTreeMap<i32, Vec<(TaskState, i64)>>,
+}
+
 /// One try of a task instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptRow {
@@ -120,6 +129,14 @@ fn seen_letter(state: TaskState) -> char {
     }
 }
 
+/// The letter of the table: one for all that have not settled.
+fn stored_letter(state: TaskState) -> char {
+    match state.is_final() {
+        true => seen_letter(state),
+        false => 'n',
+    }
+}
+
 fn task_state(letter: char) -> Option<TaskState> {
     TaskState::ALL
         .into_iter()
@@ -141,6 +158,17 @@ pub struct TaskFilter {
     pub whole_only: bool,
 }
 
+impl TaskFilter {
+    /// The last place that can be among the first `limit`: every task has one row for the whole of it.
+    fn last_task(&self, after_task: i32) -> i32 {
+        let limit = self
+            .limit
+            .filter(|_| self.states.is_empty() && self.task_id.is_none())
+            .and_then(|it| i32::try_from(it).ok());
+        limit.map_or(i32::MAX, |it| after_task.saturating_add(it))
+    }
+}
+
 impl Store {
     /// Task instances of a run, upstream first.
     pub async fn task_rows(
@@ -148,21 +176,22 @@ impl Store {
         run: DagRunId,
         filter: &TaskFilter,
     ) -> Result<Vec<TaskRow>, StoreError> {
-        let states: Vec<i8> = filter
-            .states
-            .iter()
-            .map(|it| seen_letter(*it) as i8)
-            .collect();
+        let letters = |of: fn(TaskState) -> char| {
+            let letters = filter.states.iter().map(|it| of(*it) as i8);
+            (!filter.states.is_empty()).then(|| letters.collect::<Vec<i8>>())
+        };
         let (after_task, after_mapped) = filter.after.unwrap_or((-1, -1));
         sqlx::query_file!(
             "src/views/task_rows.sql",
             run.get(),
             after_task,
             after_mapped,
-            (!states.is_empty()).then_some(states) as _,
+            letters(seen_letter) as _,
             filter.task_id,
             filter.limit.unwrap_or(i64::MAX),
-            filter.whole_only
+            filter.whole_only,
+            filter.last_task(after_task),
+            letters(stored_letter) as _
         )
         .fetch_all(self.pool())
         .await?
@@ -191,34 +220,23 @@ impl Store {
     }
 
     /// How many task instances of a run stand where.
-    pub async fn task_counts(&self, run: DagRunId) -> Result<Vec<(TaskState, i64)>, StoreError> {
-        sqlx::query_file!("src/views/task_counts.sql", run.get())
-            .fetch_all(self.pool())
-            .await?
-            .into_iter()
-            .map(|row| {
-                let state = letter("task_instance", row.state, task_state)?;
-                Ok((state, row.count))
-            })
-            .collect()
-    }
-
-    /// How many instances of each mapped task of a run stand where, by the task's place.
-    pub async fn instance_counts(
-        &self,
-        run: DagRunId,
-    ) -> Result<BTreeMap<i32, Vec<(TaskState, i64)>>, StoreError> {
-        let mut counts: BTreeMap<i32, Vec<(TaskState, i64)>> = BTreeMap::new();
-        let rows = sqlx::query_file!("src/views/instance_counts.sql", run.get())
+    pub async fn task_counts(&self, run: DagRunId) -> Result<TaskCounts, StoreError> {
+        let rows = sqlx::query_file!("src/views/task_counts.sql", run.get())
             .fetch_all(self.pool())
             .await?;
+        let mut counts = TaskCounts::default();
         for row in rows {
             let state = letter("task_instance", row.state, task_state)?;
-            counts
-                .entry(row.task_index)
-                .or_default()
-                .push((state, row.count));
+            add(&mut counts.all, state, row.count);
+            if let Some(task) = row.of_task {
+                add(counts.instances.entry(task).or_default(), state, row.kept);
+            }
         }
+        for of_some in counts.instances.values_mut() {
+            once(of_some);
+        }
+        counts.instances.retain(|_, of_some| !of_some.is_empty());
+        once(&mut counts.all);
         Ok(counts)
     }
 
@@ -259,4 +277,23 @@ impl Store {
         .fetch_optional(self.pool())
         .await?)
     }
+}
+
+fn add(counts: &mut Vec<(TaskState, i64)>, state: TaskState, more: i64) {
+    match counts.iter_mut().find(|(it, _)| *it == state) {
+        Some((_, count)) => *count += more,
+        None => counts.push((state, more)),
+    }
+}
+
+/// Of what has not settled leaves those that wait for nothing that is known: the others are counted in their own states.
+fn once(counts: &mut Vec<(TaskState, i64)>) {
+    let open = counts
+        .iter()
+        .filter(|(it, _)| !it.is_final() && *it != TaskState::None);
+    let open: i64 = open.map(|(_, count)| count).sum();
+    if let Some((_, count)) = counts.iter_mut().find(|(it, _)| *it == TaskState::None) {
+        *count -= open;
+    }
+    counts.retain(|(_, count)| *count > 0);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use dagctl_core::ids::DagRunId;
 use dagctl_core::state::TaskState;
-use dagctl_store::views::tasks::{TaskFilter, TaskRow};
+use dagctl_store::views::tasks::{TaskCounts, TaskFilter, TaskRow};
 use serde::Deserialize;
 
 use crate::App;
@@ -69,43 +69,37 @@ pub(super) struct Tasks {
 impl Tasks {
     pub(super) async fn read(app: &App, run: DagRunId, query: &TasksQuery) -> Answer<Self> {
         let filter = query.filter();
-        let mut shown = app.store().task_rows(run, &filter).await?;
+        let (mut shown, TaskCounts { all, instances }) = tokio::try_join!(
+            app.store().task_rows(run, &filter),
+            app.store().task_counts(run)
+        )?;
         let has_more = shown.len() > MOST_TASKS;
         shown.truncate(MOST_TASKS);
         let next = shown
             .last()
             .filter(|_| has_more)
             .map(|it| format!("{}.{}", it.task_index, it.map_index));
-        let instances = app.store().instance_counts(run).await?;
         let is_whole =
             !has_more && instances.is_empty() && filter.states.is_empty() && filter.after.is_none();
-        let (counts, failed) = match is_whole {
-            true => {
-                let count = |state: TaskState| shown.iter().filter(|it| it.state == state).count();
-                let counts = TaskState::ALL
-                    .into_iter()
-                    .map(|it| (it, i64::try_from(count(it)).unwrap_or(i64::MAX)))
-                    .collect();
-                let failed = shown.iter().filter(|it| FAILED.contains(&it.state));
-                (counts, failed.take(OPEN_ERRORS).cloned().collect())
-            }
-            false => {
-                let filter = TaskFilter {
-                    states: FAILED.to_vec(),
-                    limit: i64::try_from(OPEN_ERRORS).ok(),
-                    ..TaskFilter::default()
-                };
-                (
-                    app.store().task_counts(run).await?,
-                    app.store().task_rows(run, &filter).await?,
-                )
-            }
+        let has_failed = all.iter().any(|(it, _)| FAILED.contains(it));
+        let failed = if is_whole {
+            let failed = shown.iter().filter(|it| FAILED.contains(&it.state));
+            failed.take(OPEN_ERRORS).cloned().collect()
+        } else if has_failed {
+            let filter = TaskFilter {
+                states: FAILED.to_vec(),
+                limit: i64::try_from(OPEN_ERRORS).ok(),
+                ..TaskFilter::default()
+            };
+            app.store().task_rows(run, &filter).await?
+        } else {
+            vec![]
         };
         Ok(Self {
             shown,
             failed,
             instances,
-            counts,
+            counts: all,
             is_whole,
             next,
         })
