@@ -1,8 +1,9 @@
 -- Task instances of a run after a place and up to some task, upstream first: of any state, or of some, or those of one
 -- name. As people see them: `q`, `r`, `d`, `t`, `p` and `a` stand for queued, running, scheduled, up for retry, up for
--- reschedule and waiting for an approval; a mapped task runs as long as its instances are open. The run's key goes into
--- every table by itself, so that each reads the one partition of its week. Postgres may settle for one plan for all questions: so that this one reads no more of a large
--- run than it must, the tasks and the letters in the table are bounded first, and what only the page shows is joined last.
+-- reschedule and waiting for an approval; a mapped task runs as long as its instances are open. The run's key goes
+-- into every table by itself, so that each reads the one partition of its week. Postgres may settle for one plan for
+-- all questions: so that this one reads no more of a large run than it must, the tasks and the letters in the table
+-- are bounded first, and what only the page shows is joined last.
 with bound as (
     select v.dag_version_id, coalesce(k.task_index, $2::int) as first, coalesce(k.task_index, $8::int) as last
     from dag_run v

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use dagctl_api::again::{Again, ClearRequest, MarkRequest, MarkedState, RetryRequest};
 use dagctl_api::state::RunState;
 use reqwest::Method;
+use serde::Serialize;
 
 use crate::client::Client;
 use crate::config::{ClientConfig, Environment};
@@ -19,20 +20,8 @@ pub(crate) struct RetryArgs {
     /// The run's name; `latest` for the newest
     #[arg(default_value = "latest")]
     run_id: String,
-    /// Move the run to the newest version of its DAG first; shows the difference and asks
-    #[arg(long)]
-    latest: bool,
-    /// With --latest: do not ask
-    #[arg(short, long, requires = "latest")]
-    yes: bool,
-    /// Only say what would run again
-    #[arg(long)]
-    dry_run: bool,
-    /// How to write the result
-    #[arg(short, long, default_value = "table")]
-    output: Format,
     #[command(flatten)]
-    client: ClientConfig,
+    how: HowArgs,
 }
 
 /// Runs tasks of a run again.
@@ -54,6 +43,13 @@ pub(crate) struct ClearArgs {
     /// Of all these, only what failed
     #[arg(short = 'f', long)]
     only_failed: bool,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// How a run goes again.
+#[derive(Debug, clap::Args)]
+struct HowArgs {
     /// Move the run to the newest version of its DAG first; shows the difference and asks
     #[arg(long)]
     latest: bool,
@@ -100,41 +96,45 @@ enum State {
 
 /// Carries out `dagctl runs retry`.
 pub(crate) async fn retry(args: RetryArgs, printer: Printer, environment: &Environment) -> Ended {
-    let client = Client::find(&args.client, environment)?;
-    let mut request = RetryRequest {
-        latest: args.latest,
-        dry_run: args.dry_run || args.latest,
-    };
-    let path = ["dags", &args.dag_id, "runs", &args.run_id, "retry"];
-    if args.latest && !args.dry_run {
-        let shown: Again = client.send(Method::POST, &path, &request).await?;
-        confirm(&shown, args.yes, printer)?;
-        request.dry_run = false;
-    }
-    let again: Again = client.send(Method::POST, &path, &request).await?;
-    print(&again, args.output, printer, &args.dag_id, &args.run_id);
-    Ok(())
+    let latest = args.how.latest;
+    let request = |dry_run| RetryRequest { latest, dry_run };
+    let which = (args.dag_id.as_str(), args.run_id.as_str());
+    go_again(&args.how, which, "retry", request, printer, environment).await
 }
 
 /// Carries out `dagctl tasks clear`.
 pub(crate) async fn clear(args: ClearArgs, printer: Printer, environment: &Environment) -> Ended {
-    let client = Client::find(&args.client, environment)?;
-    let mut request = ClearRequest {
-        tasks: args.tasks,
+    let request = |dry_run| ClearRequest {
+        tasks: args.tasks.clone(),
         upstream: args.upstream,
         downstream: args.downstream,
         only_failed: args.only_failed,
-        latest: args.latest,
-        dry_run: args.dry_run || args.latest,
+        latest: args.how.latest,
+        dry_run,
     };
-    let path = ["dags", &args.dag_id, "runs", &args.run_id, "clear"];
-    if args.latest && !args.dry_run {
-        let shown: Again = client.send(Method::POST, &path, &request).await?;
-        confirm(&shown, args.yes, printer)?;
-        request.dry_run = false;
+    let which = (args.dag_id.as_str(), args.run_id.as_str());
+    go_again(&args.how, which, "clear", request, printer, environment).await
+}
+
+/// Sends a request of which `true` makes a trial; one that changes the run's version is tried first, and shown.
+async fn go_again<R: Serialize + Sync>(
+    how: &HowArgs,
+    (dag_id, run_id): (&str, &str),
+    verb: &str,
+    request: impl Fn(bool) -> R,
+    printer: Printer,
+    environment: &Environment,
+) -> Ended {
+    let client = Client::find(&how.client, environment)?;
+    let path = ["dags", dag_id, "runs", run_id, verb];
+    if how.latest && !how.dry_run {
+        let shown: Again = client.send(Method::POST, &path, &request(true)).await?;
+        confirm(&shown, how.yes, printer)?;
     }
-    let again: Again = client.send(Method::POST, &path, &request).await?;
-    print(&again, args.output, printer, &args.dag_id, &args.run_id);
+    let again: Again = client
+        .send(Method::POST, &path, &request(how.dry_run))
+        .await?;
+    print(&again, how.output, printer, dag_id, run_id);
     Ok(())
 }
 
