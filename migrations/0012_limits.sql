@@ -1,6 +1,8 @@
 -- Limits on single tasks, and an order of claiming in which nobody waits for ever.
 
 alter table dag_task add column pool_slots int not null default 1;
+-- What the task weighs by itself; `priority` is by its `weight_rule`. Both are negative weights: the smallest comes first.
+alter table dag_task add column own_priority int not null default -1;
 alter table dag_task add column max_tis_per_dag int;            -- instances queued or running at once in all runs; null: no limit
 create index dag_task_across_runs on dag_task (dag_version_id, task_index) where max_tis_per_dag is not null;
 
@@ -13,6 +15,7 @@ alter table dag_version add column is_limited boolean
 -- is queued and never again: who waits is overtaken by nobody who comes later by more than the weight between them.
 drop index ready_claim;
 alter table ready add column pool_slots int not null default 1;
+alter table ready add column own_priority int not null default -1;
 alter table ready add column urgency bigint not null generated always as (
     priority::bigint * 600 + date_part('epoch', queued_at - timestamptz '1970-01-01 00:00:00+00')::bigint
 ) stored;

@@ -322,7 +322,7 @@ impl Dag {
 
     /// Whether any of its tasks has as many instances as a list has items.
     pub fn is_mapped(&self) -> bool {
-        self.tasks.iter().any(|it| it.expand.is_some())
+        self.conditions.is_mapped
     }
 
     /// Whether more tasks of a run may want to be under way at once than `max_active_tasks` allows: then each step of it
@@ -334,8 +334,7 @@ impl Dag {
 
     /// Whether any of its tasks is counted over all runs.
     pub fn limits_tasks(&self) -> bool {
-        let mut tasks = self.tasks.iter();
-        tasks.any(|it| it.max_active_tis_per_dag.is_some())
+        self.conditions.limits_tasks
     }
 
     /// How urgent each task is, by its weight and its `weight_rule`: the larger, the earlier it is claimed.

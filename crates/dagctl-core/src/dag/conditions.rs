@@ -10,7 +10,7 @@ use crate::ids::{TaskId, TaskIndex};
 /// The output of a branch that names the tasks it lets run.
 const FOLLOWED: &str = "followed";
 
-/// What is known of a DAG's setups and branches; empty where it has none.
+/// What is known of a DAG's setups, branches and limits once for all: the hot path asks for it at each task.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Conditions {
     setups: BTreeSet<TaskIndex>,
@@ -18,6 +18,8 @@ pub(super) struct Conditions {
     indirect_setups: BTreeMap<TaskIndex, Vec<TaskIndex>>,
     branches: Vec<TaskIndex>,
     depend_on_past: Vec<TaskIndex>,
+    pub(super) is_mapped: bool,
+    pub(super) limits_tasks: bool,
 }
 
 impl Conditions {
@@ -25,6 +27,11 @@ impl Conditions {
         let mut found = Self {
             branches: indexes(dag, |it| it.operator.is_branch()),
             depend_on_past: indexes(dag, |it| it.depends_on_past),
+            is_mapped: dag.tasks.iter().any(|it| it.expand.is_some()),
+            limits_tasks: dag
+                .tasks
+                .iter()
+                .any(|it| it.max_active_tis_per_dag.is_some()),
             ..Self::default()
         };
         for (teardown, task) in dag.indexed() {

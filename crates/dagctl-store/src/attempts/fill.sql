@@ -70,9 +70,9 @@ with run as materialized (
     returning p.*
 )
 insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, lost, dag_version_id, epoch,
-    pool_slots)
+    pool_slots, own_priority)
 select m.pool_key, m.queue_key, m.priority, m.dag_run_id, m.task_index, m.map_index, m.attempt, m.lost, m.dag_version_id,
-    m.epoch, k.pool_slots
+    m.epoch, k.pool_slots, k.own_priority
 from moved m
 join dag_task k using (dag_version_id, task_index)
 order by m.dag_run_id, m.priority, m.task_index, m.map_index

@@ -77,7 +77,7 @@ with reported as (
         t.open_instances, w.dag_version_id
 ), able as materialized (
     select d.dag_run_id, d.task_index, d.map_index, d.attempt, d.epoch, d.dag_version_id,
-        k.pool_key, k.queue_key, k.priority, k.pool_slots,
+        k.pool_key, k.queue_key, k.priority, k.pool_slots, k.own_priority,
         d.n_bad = 0 and k.rule = 's' and d.open_instances is null
             and d.dag_run_id <> all ((select cancelled from special)::bigint[]) as is_able,
         d.dag_run_id = any ((select limited from special)::bigint[]) as is_limited
@@ -89,7 +89,7 @@ with reported as (
     select dag_run_id, task_index, map_index, pool_key, queue_key, priority, attempt + 1, dag_version_id, epoch
     from able where is_able and is_limited
 ), head as materialized (
-    select urgency from ready
+    select own_priority, queued_at from ready
     where pool_key = $9 and queue_key = $10 and worker_id is null and lost < 5
     order by urgency, seq
     limit 1
@@ -98,7 +98,8 @@ with reported as (
     select a.*, row_number() over (order by priority, dag_run_id, task_index, map_index) as place,
         a.pool_key = $9 and a.queue_key = $10 and not exists (
             select from head h
-            where h.urgency + 1 < a.priority::bigint * 600 + extract(epoch from clock_timestamp())::bigint
+            where h.own_priority < a.own_priority
+                or h.own_priority = a.own_priority and h.queued_at < clock_timestamp() - interval '1 second'
         ) as is_kept
     from able a
     where is_able and not is_limited
@@ -107,9 +108,9 @@ with reported as (
         and exists (select from pool where pool_key = $9 and slots is null)
 ), queued as (
     insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch,
-        pool_slots, worker_id, claimed_at)
+        pool_slots, own_priority, worker_id, claimed_at)
     select pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt + 1, dag_version_id, epoch,
-        pool_slots,
+        pool_slots, own_priority,
         case when is_kept and place <= $8 and exists (select from alive) then $7::int end,
         case when is_kept and place <= $8 and exists (select from alive) then clock_timestamp() end
     from child

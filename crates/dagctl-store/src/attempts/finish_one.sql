@@ -30,27 +30,28 @@ with run as materialized (
     returning t.task_index, t.attempt, t.epoch, t.state, t.pending, t.n_bad, run.dag_version_id
 ), able as materialized (
     select d.task_index, d.attempt, d.epoch, d.dag_version_id, k.pool_key, k.queue_key, k.priority,
-        k.pool_slots,
+        k.pool_slots, k.own_priority,
         d.n_bad = 0 and k.rule = 's' as is_able
     from counted_down d
     join dag_task k using (dag_version_id, task_index)
     where d.pending = 0 and d.state = 'n'
 ), head as materialized (
-    select urgency from ready
+    select own_priority, queued_at from ready
     where pool_key = $6 and queue_key = $7 and worker_id is null and lost < 5
     order by urgency, seq
     limit 1
 ), queued as (
     insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch,
-        pool_slots, worker_id, claimed_at)
-    select pool_key, queue_key, priority, $1, task_index, -1, attempt + 1, dag_version_id, epoch, pool_slots,
+        pool_slots, own_priority, worker_id, claimed_at)
+    select pool_key, queue_key, priority, $1, task_index, -1, attempt + 1, dag_version_id, epoch, pool_slots, own_priority,
         case when is_kept then $4::int end, case when is_kept then clock_timestamp() end
     from (
         select a.*,
             row_number() over (order by priority, task_index) <= $5 and a.pool_key = $6 and a.queue_key = $7
                 and not exists (
                     select from head h
-                    where h.urgency + 1 < a.priority::bigint * 600 + extract(epoch from clock_timestamp())::bigint
+                    where h.own_priority < a.own_priority
+                        or h.own_priority = a.own_priority and h.queued_at < clock_timestamp() - interval '1 second'
                 )
                 and exists (
                     select from worker where worker_id = $4 and lost_at is null

@@ -228,7 +228,8 @@ async fn insert_tasks(
     let (mut versions, mut indexes, mut names, mut operators) = (vec![], vec![], vec![], vec![]);
     let (mut pool_keys, mut queue_keys) = (vec![], vec![]);
     let (mut priorities, mut indegrees, mut rules) = (vec![], vec![], vec![]);
-    let (mut per_dagrun, mut per_dag, mut pool_slots) = (vec![], vec![], vec![]);
+    let (mut per_dagrun, mut per_dag) = (vec![], vec![]);
+    let (mut pool_slots, mut own_priorities) = (vec![], vec![]);
     for (version, dag) in dags {
         for ((at, task), weight) in dag.indexed().zip(dag.weights()) {
             versions.push(*version);
@@ -241,15 +242,16 @@ async fn insert_tasks(
             per_dag.push(task.max_active_tis_per_dag.map(int));
             pool_slots.push(int(task.pool_slots));
             priorities.push(weight.saturating_neg());
+            own_priorities.push(task.priority_weight.saturating_neg());
             indegrees.push(i16::try_from(dag.upstream(at).len()).unwrap_or(i16::MAX));
             rules.push(letter(dag.rule_letter(at)));
         }
     }
     sqlx::query!(
         r#"insert into dag_task (dag_version_id, task_index, task_id, operator, pool_key, queue_key, priority, indegree,
-            rule, max_tis_per_dagrun, max_tis_per_dag, pool_slots)
+            rule, max_tis_per_dagrun, max_tis_per_dag, pool_slots, own_priority)
         select * from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::int[], $6::int[], $7::int[],
-            $8::smallint[], $9::"char"[], $10::int[], $11::int[], $12::int[])"#,
+            $8::smallint[], $9::"char"[], $10::int[], $11::int[], $12::int[], $13::int[])"#,
         &versions,
         &indexes,
         &names,
@@ -261,7 +263,8 @@ async fn insert_tasks(
         &rules as _,
         &per_dagrun as _,
         &per_dag as _,
-        &pool_slots
+        &pool_slots,
+        &own_priorities
     )
     .execute(&mut **tx)
     .await?;

@@ -49,7 +49,7 @@ with waiting as materialized (
     where not s.goes_on
     order by s.dag_run_id, k.task_index
 ), root as materialized (
-    select s.dag_run_id, s.dag_version_id, k.task_index, k.pool_key, k.queue_key, k.priority, k.pool_slots,
+    select s.dag_run_id, s.dag_version_id, k.task_index, k.pool_key, k.queue_key, k.priority, k.pool_slots, k.own_priority,
         k.rule = 'x' as is_held,
         k.max_tis_per_dag is not null
             or row_number() over (partition by s.dag_run_id, k.rule = 'x' order by k.priority, k.task_index)
@@ -67,8 +67,8 @@ with waiting as materialized (
     from root where waits and not is_held
 ), queued as (
     insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, dag_version_id, epoch,
-        pool_slots)
-    select pool_key, queue_key, priority, dag_run_id, task_index, -1, 1, dag_version_id, 0, pool_slots
+        pool_slots, own_priority)
+    select pool_key, queue_key, priority, dag_run_id, task_index, -1, 1, dag_version_id, 0, pool_slots, own_priority
     from root where not waits and not is_held
     order by dag_run_id, task_index
     returning 1

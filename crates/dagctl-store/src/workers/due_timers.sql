@@ -7,7 +7,7 @@ with due as (
         and t.due_at <= now()
     returning t.dag_run_id, t.task_index, t.map_index, t.attempt, t.lost, it.is_limited
 ), placed as materialized (
-    select d.*, r.dag_version_id, i.epoch, k.pool_key, k.queue_key, k.priority, k.pool_slots
+    select d.*, r.dag_version_id, i.epoch, k.pool_key, k.queue_key, k.priority, k.pool_slots, k.own_priority
     from due d
     join dag_run r using (dag_run_id)
     join task_instance i using (dag_run_id, task_index, map_index)
@@ -20,9 +20,9 @@ with due as (
     on conflict (dag_run_id, task_index, map_index) do nothing
 ), queued as (
     insert into ready (pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, lost, dag_version_id,
-        epoch, pool_slots)
+        epoch, pool_slots, own_priority)
     select pool_key, queue_key, priority, dag_run_id, task_index, map_index, attempt, lost, dag_version_id, epoch,
-        pool_slots
+        pool_slots, own_priority
     from placed where not is_limited
     on conflict (dag_run_id, task_index, map_index) do nothing
     returning 1
