@@ -221,7 +221,7 @@ pub fn run(facts: &RunFacts, dag: &DagFacts) -> Explanation {
                 .iter()
                 .filter(|(state, count)| !state.is_final() && *count > 0);
             let parts: Vec<String> = open
-                .map(|(state, count)| format!("{count} {}", state.name()))
+                .map(|(state, count)| format!("{count} {}", spoken(*state)))
                 .collect();
             let total: i64 = facts.tasks.iter().map(|(_, count)| count).sum();
             let settled = facts.tasks.iter().filter(|(state, _)| state.is_final());
@@ -420,6 +420,14 @@ fn parked(places: &Places) -> String {
         ),
     };
     format!("it waits for a place below `{name}`: {limit} of {of} may be under way at once")
+}
+
+/// A state as one would say it of some tasks.
+fn spoken(state: TaskState) -> String {
+    match state {
+        TaskState::None => "not started".to_owned(),
+        other => other.name().replace('_', " "),
+    }
 }
 
 /// How many names a sentence holds.

@@ -238,7 +238,7 @@ fn a_run_says_what_holds_it() {
     let said = |facts: &RunFacts| run(facts, &dag).sentence;
     assert_eq!(
         said(&running()),
-        "3 of 6 tasks have settled; of the others, 2 running, 1 none"
+        "3 of 6 tasks have settled; of the others, 2 running, 1 not started"
     );
     let queued = RunFacts {
         state: RunState::Queued,

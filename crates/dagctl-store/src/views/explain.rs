@@ -186,7 +186,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let rows = sqlx::query!(
             r#"select t.task_index, t.map_index, t.open_instances,
-                case when m.awaits is not null then d.dag_id || '/' || r.run_id end as awaited_run, a.subject as "subject?"
+                case when m.awaits is not null then d.dag_id || '/' || r.run_id end as awaited_run, a.subject as "subject?",
+                a.asked_at as "asked_at?"
             from task_instance t
             left join timer m on m.dag_run_id = $1 and (m.task_index, m.map_index) = (t.task_index, t.map_index)
             left join dag_run r on r.dag_run_id = m.awaits
@@ -207,8 +208,9 @@ impl Store {
             if let Some(awaited) = row.awaited_run {
                 reasons.awaited_runs.insert(instance, awaited);
             }
-            if let Some(subject) = row.subject {
+            if let Some((subject, asked_at)) = row.subject.zip(row.asked_at) {
                 reasons.questions.insert(instance, subject);
+                reasons.since.insert(instance, asked_at.to_jiff());
             }
         }
         let past = sqlx::query!(
