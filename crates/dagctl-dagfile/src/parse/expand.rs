@@ -55,6 +55,17 @@ pub(super) fn read(session: &mut Session<'_>, node: &Node, field: &str) -> Optio
     Some(Expand { over })
 }
 
+/// Says that a branch has no instances: which of them would choose?
+pub(super) fn refuse_for_a_branch(session: &mut Session<'_>, task: &Node) {
+    if let Some(entry) = task.get("expand") {
+        let message =
+            "a task that chooses which tasks run after it chooses once, and not for each item";
+        session
+            .report(Code::BadValue, entry.key_place, message)
+            .hint("leave out `expand`; tasks with `expand` and `run_if` choose for each item");
+    }
+}
+
 fn is_name(text: &str) -> bool {
     let mut letters = text.chars();
     letters

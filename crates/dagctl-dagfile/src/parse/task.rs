@@ -318,6 +318,9 @@ fn common(
             session.whole(node, field, 1)
         });
     let expand = layers.read(session, "expand", expand::read);
+    if expand.is_some() && operator.as_ref().is_some_and(Operator::is_branch) {
+        expand::refuse_for_a_branch(session, site.node);
+    }
     let max_active_tis_per_dagrun = layers.read(
         session,
         "max_active_tis_per_dagrun",

@@ -89,3 +89,18 @@ tasks:
         ]
     );
 }
+
+#[test]
+fn a_branch_is_not_mapped() {
+    let dag = "
+tasks:
+  how: {operator: branch, expand: {n: [1, 2]}, branches: [{follow: a}]}
+  a: {operator: empty, depends_on: how, expand: {n: [1, 2]}}
+  newest: {operator: latest_only, expand: {n: [1, 2]}}
+";
+    let hint = "leave out `expand`; tasks with `expand` and `run_if` choose for each item";
+    assert_eq!(
+        brief(dag),
+        [format!("D011 3:27: {hint}"), format!("D011 5:35: {hint}")]
+    );
+}
