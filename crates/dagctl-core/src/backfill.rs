@@ -167,6 +167,14 @@ mod tests {
         text.parse().unwrap()
     }
 
+    #[test]
+    fn every_word_is_read_as_it_is_written() {
+        for it in Reprocess::ALL {
+            assert_eq!(Reprocess::from_name(it.name()), Some(it));
+        }
+        assert_eq!(Reprocess::from_name("some"), None);
+    }
+
     fn daily() -> Timetable {
         let mut spec = DagSpec::new(DagId::new("orders").unwrap(), "orders.yaml");
         spec.schedule = Schedule::parse("@daily").unwrap();

@@ -20,9 +20,11 @@ use crate::schedule::Schedule;
 
 mod conditions;
 mod rule;
+mod weight;
 
 use conditions::Conditions;
 pub use rule::TriggerRule;
+pub use weight::WeightRule;
 
 /// A workflow: when it runs, and its tasks in an order in which upstream tasks come first.
 #[derive(Debug, Clone, PartialEq)]
@@ -150,18 +152,6 @@ pub struct Task {
 pub struct Teardown {
     /// The tasks that it undoes; upstream of it, besides `depends_on`.
     pub setups: Vec<TaskId>,
-}
-
-/// What counts towards a task's urgency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum WeightRule {
-    /// Its weight and those of all tasks downstream: what much waits for comes first.
-    #[default]
-    Downstream,
-    /// Its weight and those of all tasks upstream: what was begun is ended first.
-    Upstream,
-    /// Its weight alone.
-    Absolute,
 }
 
 /// Why tasks do not make a DAG.
@@ -337,31 +327,6 @@ impl Dag {
         self.conditions.limits_tasks
     }
 
-    /// How urgent each task is, by its weight and its `weight_rule`: the larger, the earlier it is claimed.
-    pub fn weights(&self) -> Vec<i32> {
-        let rules = |rule| self.tasks.iter().any(|it| it.weight_rule == rule);
-        let own: Vec<i64> = self
-            .tasks
-            .iter()
-            .map(|it| i64::from(it.priority_weight))
-            .collect();
-        let below = rules(WeightRule::Downstream).then(|| sums(&self.downstream, &own));
-        let above = rules(WeightRule::Upstream).then(|| sums(&self.upstream, &own));
-        let weights = self.tasks.iter().zip(&own).enumerate();
-        weights
-            .map(|(at, (task, own))| {
-                let others = match task.weight_rule {
-                    WeightRule::Absolute => None,
-                    WeightRule::Downstream => below.as_ref(),
-                    WeightRule::Upstream => above.as_ref(),
-                };
-                let sum = own + others.and_then(|it| it.get(at)).copied().unwrap_or(0);
-                // Airflow keeps to 32 bits as well.
-                i32::try_from(sum).unwrap_or(if sum < 0 { i32::MIN } else { i32::MAX })
-            })
-            .collect()
-    }
-
     /// Every edge, parent first.
     pub fn edges(&self) -> impl Iterator<Item = (TaskIndex, TaskIndex)> + '_ {
         self.downstream
@@ -451,43 +416,6 @@ impl DagSpec {
     pub fn instant(&self, date: DateTime) -> Option<Timestamp> {
         self.timezone.to_timestamp(date).ok()
     }
-}
-
-/// For each task the sum of what all tasks weigh that one gets to along `edges`, each counted once. All edges lead forwards,
-/// or all backwards.
-fn sums(edges: &[Vec<TaskIndex>], weights: &[i64]) -> Vec<i64> {
-    let forwards = edges
-        .iter()
-        .enumerate()
-        .any(|(at, it)| it.iter().any(|it| place(*it) > at));
-    let mut order: Vec<usize> = (0..edges.len()).collect();
-    if forwards {
-        order.reverse();
-    }
-    let mut sums = vec![0; edges.len()];
-    let mut reached = vec![0u64; edges.len()];
-    // 64 tasks at a time, a bit for each: whole sets of 20,000 tasks would take 50 MB.
-    for (block, weights) in weights.chunks(64).enumerate() {
-        let bit = |at: usize| match at / 64 == block {
-            true => 1 << (at % 64),
-            false => 0,
-        };
-        let same = weights.windows(2).all(|it| it[0] == it[1]);
-        for at in &order {
-            let bits = edges[*at]
-                .iter()
-                .fold(0, |bits, it| bits | reached[place(*it)] | bit(place(*it)));
-            reached[*at] = bits;
-            sums[*at] += match same {
-                true => weights[0] * i64::from(bits.count_ones()),
-                false => (weights.iter().enumerate())
-                    .filter(|(at, _)| bits >> at & 1 == 1)
-                    .map(|(_, weight)| weight)
-                    .sum(),
-            };
-        }
-    }
-    sums
 }
 
 /// Where one gets from `start` along `edges`, in order; `start` itself only around a circle.

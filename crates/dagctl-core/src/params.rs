@@ -441,6 +441,18 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_the_longest_or_the_shortest_length_is_accepted() {
+        let text = |min_length, max_length| Param {
+            min_length,
+            max_length,
+            ..param("code", &[ParamType::String])
+        };
+        let fits = |param: &Param, value: &str| check(param, &json!(value)).is_empty();
+        assert!(fits(&text(None, Some(3)), "abc") && !fits(&text(None, Some(3)), "abcd"));
+        assert!(fits(&text(Some(3), None), "abc") && !fits(&text(Some(3), None), "ab"));
+    }
+
+    #[test]
     fn values_outside_the_limits_are_refused_with_the_limits() {
         let rows = Param {
             minimum: Some(1.0),

@@ -232,6 +232,8 @@ mod tests {
             ("exit_75", FailureKind::Exit(75), true),
             ("exit_75", FailureKind::Exit(1), false),
             ("check", FailureKind::Check, true),
+            ("connect", FailureKind::Connect, true),
+            ("connect", FailureKind::Check, false),
             ("transient", FailureKind::Check, false),
         ];
         for (entry, kind, expected) in cases {

@@ -320,3 +320,16 @@ impl NoticeEvent {
         Self::ALL.into_iter().find(|it| it.name() == name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_read_as_it_is_written() {
+        for it in NoticeEvent::ALL {
+            assert_eq!(NoticeEvent::from_name(it.name()), Some(it));
+        }
+        assert_eq!(NoticeEvent::from_name("nothing"), None);
+    }
+}

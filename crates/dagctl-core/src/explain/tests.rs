@@ -233,6 +233,22 @@ fn a_task_that_waits_for_something_else_says_for_what() {
 }
 
 #[test]
+fn a_settled_task_says_why_where_there_is_a_reason() {
+    let settled = |state, error: Option<&str>| {
+        sentence(TaskFacts {
+            error: error.map(str::to_owned),
+            ..of(state)
+        })
+    };
+    assert_eq!(settled(TaskState::Success, None), "it has succeeded");
+    assert_eq!(settled(TaskState::Skipped, Some("")), "it was skipped");
+    assert_eq!(
+        settled(TaskState::Failed, Some("exit code 1\nand more")),
+        "it has failed: exit code 1"
+    );
+}
+
+#[test]
 fn a_run_says_what_holds_it() {
     let dag = DagFacts::default();
     let said = |facts: &RunFacts| run(facts, &dag).sentence;
@@ -249,6 +265,19 @@ fn a_run_says_what_holds_it() {
         said(&queued),
         "it waits for a place below `max_active_runs`: 2 of 2 runs are under way (`r1`, `r2`)"
     );
+    let filled = |active_runs| RunFacts {
+        backfill: Some(BackfillFacts {
+            backfill_id: 7,
+            active_runs,
+            max_active_runs: 2,
+        }),
+        ..queued.clone()
+    };
+    assert_eq!(
+        said(&filled(2)),
+        "it waits for a place in backfill 7: 2 of 2 runs of that are under way"
+    );
+    assert!(said(&filled(1)).starts_with("it waits for a place below `max_active_runs`"));
     let paused = DagFacts {
         paused: Some(None),
         ..DagFacts::default()

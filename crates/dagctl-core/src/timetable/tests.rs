@@ -535,3 +535,12 @@ proptest! {
         prop_assert_eq!(skipped.last, all[all.len() - 2].interval);
     }
 }
+
+#[test]
+fn a_run_is_the_latest_until_the_interval_after_its_own_has_ended() {
+    let daily = table("@daily", "UTC");
+    let end = at("2026-01-05T00:00:00Z");
+    assert!(daily.is_latest(end, at("2026-01-06T00:00:00Z")));
+    assert!(!daily.is_latest(end, at("2026-01-06T00:00:01Z")));
+    assert!(table("@once", "UTC").is_latest(end, at("2027-01-01T00:00:00Z")));
+}
