@@ -394,7 +394,7 @@ fn no_slots(pool: &str, limit: &PoolFacts) -> Option<String> {
         ));
     }
     ahead.as_ref().filter(|(_, slots)| *slots > free).map(|(name, slots)| {
-        format!("`{name}` comes first in its pool `{pool}`, and waits for {slots} slots of which {free} are free")
+        format!("`{name}` comes first in its pool `{pool}`, and needs {slots} slots, with {free} free")
     })
 }
 

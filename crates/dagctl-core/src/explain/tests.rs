@@ -157,7 +157,7 @@ fn a_task_of_a_pool_says_what_is_free_and_who_comes_first() {
     };
     assert_eq!(
         sentence(behind),
-        "`Build.big` comes first in its pool `warehouse`, and waits for 3 slots of which 1 are free"
+        "`Build.big` comes first in its pool `warehouse`, and needs 3 slots, with 1 free"
     );
 }
 

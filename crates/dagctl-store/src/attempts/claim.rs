@@ -63,10 +63,7 @@ impl Store {
                 pool_key: lane.pool_key,
                 queue_key: lane.queue_key,
             };
-            claims.extend(match lane.slots {
-                None => take(&mut tx, worker, from, places).await?,
-                Some(_) => take_limited(&mut tx, worker, from, places).await?,
-            });
+            claims.extend(take(&mut tx, worker, from, lane.slots.is_some(), places).await?);
         }
         tx.commit().await?;
         Ok(Claimed { claims, lane })
@@ -111,42 +108,29 @@ impl From<Row> for Claim {
     }
 }
 
-/// Hands out tasks of a pool without a limit.
+/// Hands out tasks of a pool; of one with a limit, whose row is locked, as far as it has slots for them.
 async fn take(
     tx: &mut Transaction<'static, Postgres>,
     worker: WorkerId,
     lane: Lane,
+    is_limited: bool,
     places: i64,
 ) -> Result<Vec<Claim>, StoreError> {
-    let rows = sqlx::query_file_as!(
-        Row,
-        "src/attempts/claim.sql",
-        worker.get(),
-        lane.pool_key,
-        lane.queue_key,
-        places
-    )
-    .fetch_all(&mut **tx)
-    .await?;
-    Ok(rows.into_iter().map(Claim::from).collect())
-}
-
-/// Hands out tasks of a pool whose row is locked, as far as it has slots for them.
-async fn take_limited(
-    tx: &mut Transaction<'static, Postgres>,
-    worker: WorkerId,
-    lane: Lane,
-    places: i64,
-) -> Result<Vec<Claim>, StoreError> {
-    let rows = sqlx::query_file_as!(
-        Row,
-        "src/attempts/claim_limited.sql",
-        worker.get(),
-        lane.pool_key,
-        lane.queue_key,
-        places
-    )
-    .fetch_all(&mut **tx)
-    .await?;
+    let (worker, pool, queue) = (worker.get(), lane.pool_key, lane.queue_key);
+    let rows = if is_limited {
+        let claimed = sqlx::query_file_as!(
+            Row,
+            "src/attempts/claim_limited.sql",
+            worker,
+            pool,
+            queue,
+            places
+        );
+        claimed.fetch_all(&mut **tx).await?
+    } else {
+        let claimed =
+            sqlx::query_file_as!(Row, "src/attempts/claim.sql", worker, pool, queue, places);
+        claimed.fetch_all(&mut **tx).await?
+    };
     Ok(rows.into_iter().map(Claim::from).collect())
 }
