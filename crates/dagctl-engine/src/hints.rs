@@ -1,4 +1,4 @@
-//! Hints to other processes: the first goes out at once, a flood of them as one every few milliseconds.
+//! Hints to other processes: one alone goes out at once, a flood of them as one every few milliseconds.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -8,8 +8,9 @@ use tokio::time::sleep;
 
 use crate::Engine;
 
-/// The pause between two hints of one kind: a flood of them would hold up everybody's commits.
-const HINT_PAUSE: Duration = Duration::from_millis(5);
+/// The pause between two hints of one kind, at first and at most: a flood of them would wake every process for nothing.
+/// Two processes that hand a run back and forth are no flood.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
 
 /// Hints that are asked for, and whether somebody is sending them.
 #[derive(Debug, Default)]
@@ -50,9 +51,11 @@ impl Engine {
         if self.inner.hints.begin(topic) {
             let engine = self.clone();
             tokio::spawn(async move {
+                let mut pause = PAUSES.0;
                 while engine.inner.hints.take(topic) {
                     engine.inner.store.hint(topic).await;
-                    sleep(HINT_PAUSE).await;
+                    sleep(pause).await;
+                    pause = (2 * pause).min(PAUSES.1);
                 }
             });
         }
