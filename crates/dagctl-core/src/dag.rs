@@ -443,3 +443,6 @@ fn index(at: usize) -> TaskIndex {
 fn place(at: TaskIndex) -> usize {
     usize::try_from(at.get()).expect("a task index comes from its DAG")
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,6 +139,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reference_is_described_as_the_language_writes_it() {
+        let time = jiff::civil::time(7, 5, 0, 0);
+        let described = [
+            DeadlineReference::QueuedAt,
+            DeadlineReference::LogicalDate,
+            DeadlineReference::AverageRuntime,
+            DeadlineReference::TimeOfDay(time),
+        ]
+        .map(DeadlineReference::describe);
+        assert_eq!(
+            described,
+            ["queued_at", "logical_date", "average_runtime", "07:05"]
+        );
+    }
+
+    #[test]
     fn a_deadline_is_counted_from_its_reference() {
         let at = |text: &str| Some(text.to_owned());
         assert_eq!(

@@ -414,6 +414,39 @@ mod tests {
     }
 
     #[test]
+    fn a_value_may_have_all_the_bytes_there_are_and_not_one_more() {
+        // Two of them are its quotes.
+        let text = |length: usize| json!({"x": "a".repeat(length - 2)});
+        assert!(fill(&[param("x", &[])], text(MAX_PARAM_LEN).as_object().unwrap()).is_ok());
+        let error = filled(&[param("x", &[])], text(MAX_PARAM_LEN + 1));
+        assert_eq!(
+            error,
+            "param `x` has 65537 bytes; at most 65536 are allowed"
+        );
+    }
+
+    #[test]
+    fn types_have_the_names_of_json_schema() {
+        let names: Vec<_> = [
+            ParamType::String,
+            ParamType::Integer,
+            ParamType::Number,
+            ParamType::Boolean,
+            ParamType::Array,
+            ParamType::Object,
+            ParamType::Null,
+        ]
+        .map(ParamType::name)
+        .into();
+        assert_eq!(
+            names,
+            [
+                "string", "integer", "number", "boolean", "array", "object", "null"
+            ]
+        );
+    }
+
+    #[test]
     fn types_are_those_of_json_schema() {
         let all = [
             (ParamType::String, json!("x")),

@@ -229,9 +229,7 @@ impl Timetable {
             (Catchup::No, Watermark::FirstSeen(at) | Watermark::Unpaused { at, .. }) => {
                 known.max(before(*at))
             }
-            (Catchup::Latest, Watermark::FirstSeen(_)) if self.start_date.is_none() => {
-                Timestamp::MIN
-            }
+            (Catchup::Latest, Watermark::FirstSeen(_)) => Timestamp::MIN,
             (Catchup::No | Catchup::Yes | Catchup::Latest, _) => known,
         };
         match catchup {

@@ -171,6 +171,44 @@ fn neither_debug_nor_display_nor_the_masked_uri_shows_a_secret() {
     );
 }
 
+#[test]
+fn a_flag_of_extra_is_said_as_json_or_as_text() {
+    let of = |value: Value| Connection {
+        extra: [("tls".to_owned(), value)].into_iter().collect(),
+        ..Connection::default()
+    };
+    assert!(of(Value::Bool(true)).says("tls"));
+    assert!(of("True".into()).says("tls"));
+    for no in [Value::Bool(false), "no".into(), 1.into(), Value::Null] {
+        assert!(!of(no.clone()).says("tls"), "{no}");
+    }
+    assert!(!of(Value::Bool(true)).says("other"));
+}
+
+#[test]
+fn extra_that_is_not_all_texts_is_written_as_json_and_read_back() {
+    for extra in [
+        serde_json::json!({"keepalives": 3, "sslmode": "require"}),
+        serde_json::json!({"__extra__": "{}"}),
+        serde_json::json!({"__extra__": "x", "sslmode": "require"}),
+    ] {
+        let connection = Connection {
+            conn_id: "dw".to_owned(),
+            conn_type: "postgres".to_owned(),
+            host: Some("db".to_owned()),
+            extra: extra.as_object().unwrap().clone(),
+            ..Connection::default()
+        };
+        let uri = connection.uri();
+        assert_eq!(
+            Connection::parse("dw", uri.expose()).unwrap(),
+            connection,
+            "{}",
+            uri.expose()
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn a_uri_that_is_written_is_read_back(

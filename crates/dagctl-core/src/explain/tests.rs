@@ -241,6 +241,10 @@ fn a_settled_task_says_why_where_there_is_a_reason() {
         })
     };
     assert_eq!(settled(TaskState::Success, None), "it has succeeded");
+    assert_eq!(
+        settled(TaskState::UpstreamFailed, Some("of the other task")),
+        "it never ran, because a task before it failed"
+    );
     assert_eq!(settled(TaskState::Skipped, Some("")), "it was skipped");
     assert_eq!(
         settled(TaskState::Failed, Some("exit code 1\nand more")),

@@ -104,6 +104,10 @@ fn schedules_are_said_in_words() {
         ("0 */6 * * *", "every 6 hours"),
         ("0 2 * * *", "every day at 02:00"),
         ("0 2,14 * * *", "every day at 02:00 and 14:00"),
+        (
+            "0 1,2,3,4 * * *",
+            "every day at 01:00, 02:00, 03:00 and 04:00",
+        ),
         ("30 8 * * 1", "every Monday at 08:30"),
         ("30 8 * * MON-FRI", "Monday to Friday at 08:30"),
         ("30 8 * * 0,6", "Saturday and Sunday at 08:30"),

@@ -38,6 +38,21 @@ fn a_backslash_does_not_escape_in_a_standard_string() {
 }
 
 #[test]
+fn a_text_with_escapes_ends_at_its_own_quote() {
+    assert_eq!(
+        texts(r"select E'a'; select E'ab'; select E'\\'; select E'\''; select e''; select 6"),
+        [
+            "select E'a'",
+            "select E'ab'",
+            r"select E'\\'",
+            r"select E'\''",
+            "select e''",
+            "select 6"
+        ]
+    );
+}
+
+#[test]
 fn a_statement_knows_where_it_starts() {
     let sql = "select 1;\n  select 2";
     assert_eq!(split(sql)[1].offset, 12);
@@ -81,6 +96,8 @@ fn a_name_is_quoted_part_by_part_and_quotes_in_it_cannot_end_it() {
     assert_eq!(ident("analytics.mau"), r#""analytics"."mau""#);
     assert_eq!(ident(r#"a"b; drop"#), r#""a""b; drop""#);
     assert_eq!(ident(r#""odd.one".t"#), r#""odd.one"."t""#);
+    assert_eq!(ident(r#"a."odd""one".t"#), r#""a"."odd""one"."t""#);
+    assert_eq!(ident(r#""a""b""""c".t"#), r#""a""b""""c"."t""#);
     assert_eq!(ident(r#""open"#), r#""""open""#);
     assert_eq!(ident(r#""a" b"#), r#""""a"" b""#);
 }

@@ -128,6 +128,52 @@ fn dates_have_methods_and_filters() {
 }
 
 #[test]
+fn a_moment_has_the_fields_of_pendulums() {
+    let moment = "{% set it = logical_date.add(days=72, hours=13, minutes=4, seconds=5) %}";
+    assert_eq!(
+        plain(&format!(
+            "{moment}{{{{ it.year }}}} {{{{ it.month }}}} {{{{ it.day }}}} {{{{ it.hour }}}} {{{{ it.minute }}}} \
+             {{{{ it.second }}}} {{{{ it.microsecond }}}}"
+        )),
+        "2026 5 13 13 4 5 0"
+    );
+    // A Wednesday.
+    assert_eq!(
+        plain(&format!(
+            "{moment}{{{{ it.day_of_week }}}} {{{{ it.day_of_year }}}} {{{{ it.week_of_year }}}} {{{{ it.quarter }}}}"
+        )),
+        "2 133 20 2"
+    );
+    assert_eq!(
+        plain(
+            "{{ logical_date.quarter }} {{ logical_date.subtract(days=2).quarter }} {{ logical_date.add(months=1).quarter }}"
+        ),
+        "1 1 2"
+    );
+}
+
+#[test]
+fn names_of_every_template_are_taken() {
+    for name in [
+        "ds", "params", "range", "dict", "staging", "response", "error",
+    ] {
+        assert!(super::names::is_taken(name), "{name}");
+    }
+    for name in ["file", "item", "days"] {
+        assert!(!super::names::is_taken(name), "{name}");
+    }
+}
+
+#[test]
+fn what_is_debugged_of_a_context_names_the_attempt_and_keeps_secrets() {
+    let text = format!("{:?}", facts());
+    for part in ["orders", "load", "manual__1", "2"] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert!(!text.contains("hunter22") && !text.contains("eu"), "{text}");
+}
+
+#[test]
 fn macros_move_and_rewrite_dates() {
     assert_eq!(plain("{{ macros.ds_add(ds, -2) }}"), "2026-02-28");
     assert_eq!(
@@ -337,6 +383,17 @@ fn the_methods_that_templates_for_airflow_call_are_there() {
         "20260302 b x True"
     );
     assert_eq!(
+        plain(
+            "{{ 'aB'.upper() }} {{ 'aB'.lower() }} [{{ ' x '.lstrip() }}] [{{ ' x '.rstrip() }}] {{ 'xxaxx'.strip('x') }} \
+             {{ ds.endswith('02') }} {{ 'a  b'.split() | length }}"
+        ),
+        "AB ab [x ] [ x] a True 2"
+    );
+    assert_eq!(
+        plain("{{ dict(a=1, b='x').values() | join(' ') }} {{ dict(a=1).keys() | first }}"),
+        "1 x a"
+    );
+    assert_eq!(
         plain("{{ params.get('nope', 1) }} {{ params.keys() | length }}"),
         "1 4"
     );
@@ -439,4 +496,5 @@ fn truth_is_jinjas() {
 }
 
 mod checks;
+mod python;
 mod scripts;

@@ -150,6 +150,31 @@ fn debug_shows_no_secret() {
     assert!(!format!("{masker:?} {stream:?}").contains("hunter22"));
 }
 
+#[test]
+fn of_an_endless_line_all_is_shown_but_what_may_be_the_beginning_of_a_secret() {
+    let secret = "Hunter-22!한";
+    let longest = Masker::new([secret]).longest;
+    assert!(longest >= secret.len());
+    // The secret at every place around the border between what is shown and what is held, with characters of several
+    // bytes around it.
+    for at in 0..2 * longest + 4 {
+        let before = "é".repeat(LONGEST_LINE / 2) + &"x".repeat(at);
+        let chunk = before.clone() + secret + &"한".repeat(longest);
+        let mut masker = StreamMasker::new(Masker::new([secret]));
+        let cut = chunk.len() - chunk.len() % 3;
+        let cut = chunk.floor_char_boundary(cut - at);
+        let mut shown = masker.push(&chunk[..cut]);
+        assert!(
+            masker.held.len() < 2 * longest + secret.len() + 4,
+            "{at}: holds {} of {cut} bytes",
+            masker.held.len()
+        );
+        shown += &masker.push(&chunk[cut..]);
+        shown += &masker.finish();
+        assert_eq!(shown, before + "***" + &"한".repeat(longest), "{at}");
+    }
+}
+
 proptest! {
     #[test]
     fn chunks_of_any_size_leave_no_secret(

@@ -98,6 +98,12 @@ fn outputs_of_a_task_that_is_not_upstream_are_refused() {
         ]
     );
     assert_eq!(problems("{{ outputs.build.other.rows }}").len(), 1);
+    assert_eq!(
+        problems("{{ outputs.later }}"),
+        [
+            "outputs.later: the outputs of `later` cannot be read here: no task of that name is upstream [add `later` to `depends_on`]"
+        ]
+    );
 }
 
 #[test]

@@ -156,6 +156,21 @@ fn a_value_is_refused_where_quotes_cannot_protect_it() {
 }
 
 #[test]
+fn a_value_is_taken_again_where_a_here_document_has_ended_for_sure() {
+    for source in [
+        "cat <<EOF\nit's\nEOF\nprintf %s {{ params.x }}",
+        "cat <<-EOF\n\tit's\nEOF\nprintf %s {{ params.x }}",
+        "cat <<A <<'B'\na\nA\nb\nB\nprintf %s {{ params.x }}",
+    ] {
+        let script = shell(source, "a  'b").unwrap();
+        let shown = String::from_utf8(run(&script)).unwrap();
+        assert!(shown.ends_with("a  'b"), "{source}: {shown}");
+    }
+    let error = shell("cat <<-EOF\na\n\tEOF\necho {{ params.x }}", "v").unwrap_err();
+    assert!(error.to_string().contains("indented end"), "{error}");
+}
+
+#[test]
 fn marking_values_as_safe_changes_nothing() {
     assert_eq!(
         shell("echo {{ params.x | safe }}", "a b").unwrap(),
