@@ -98,8 +98,10 @@ pub enum Refusal {
 pub fn changes(dag: &Dag, past: &[Past], wish: &Wish) -> Result<Changes, Refusal> {
     let mut changes = Changes::default();
     match wish {
-        Wish::Clear { tasks, reach } => changes.cleared = reached(dag, past, tasks, *reach),
-        Wish::Retry => changes.cleared = retried(dag, past),
+        Wish::Clear { tasks, reach } => {
+            changes.cleared = with_scopes(dag, past, reached(dag, past, tasks, *reach));
+        }
+        Wish::Retry => changes.cleared = with_scopes(dag, past, retried(dag, past)),
         Wish::Everything => changes.cleared = dag.indexed().map(|(at, _)| at).collect(),
         Wish::Mark { task, verdict } => match standing(past, *task) {
             Past::Settled { verdict: it, .. } if it == *verdict => (),
@@ -184,6 +186,35 @@ fn retried(dag: &Dag, past: &[Past]) -> Vec<TaskIndex> {
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// What has been torn down is set up again before the work that rests on it, and torn down again after it: as Airflow
+/// does, but only where the teardown has run.
+fn with_scopes(dag: &Dag, past: &[Past], mut cleared: Vec<TaskIndex>) -> Vec<TaskIndex> {
+    let is_torn_down = |teardown| match standing(past, teardown) {
+        Past::Settled { cause, .. } => cause == Cause::Itself,
+        Past::Running => true,
+        Past::Waiting | Past::Queued => false,
+    };
+    loop {
+        let missing: Vec<TaskIndex> = dag
+            .scopes()
+            .iter()
+            .filter(|it| is_torn_down(it.teardown))
+            .filter(|it| {
+                cleared.contains(&it.setup) || it.work.iter().any(|at| cleared.contains(at))
+            })
+            .flat_map(|it| [it.setup, it.teardown])
+            .filter(|it| !cleared.contains(it))
+            .collect();
+        if missing.is_empty() {
+            return cleared;
+        }
+        // A setup may rest on another one.
+        cleared.extend(missing);
+        cleared.sort_unstable();
+        cleared.dedup();
+    }
 }
 
 /// Everything downstream of tasks, however far.

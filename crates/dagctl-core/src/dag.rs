@@ -23,6 +23,7 @@ mod rule;
 mod weight;
 
 use conditions::Conditions;
+pub use conditions::Scope;
 pub use rule::TriggerRule;
 pub use weight::WeightRule;
 

@@ -1,7 +1,7 @@
 //! Pasts in, changes out, by name.
 
 use super::*;
-use crate::dag::{DagSpec, Task};
+use crate::dag::{DagSpec, Task, Teardown, TriggerRule};
 use crate::ids::{DagId, TaskId};
 use crate::operator::Operator;
 
@@ -209,4 +209,96 @@ fn a_mark_gives_a_verdict_and_has_the_rest_decided_anew() {
     };
     assert_eq!(said(past, &mark(Success)), "mark a Success; then b c d");
     assert_eq!(said(past, &mark(Failed)), "nothing");
+}
+
+/// `make → use → drop`, where `drop` cleans up after `make`; `outer … close` around them.
+fn with_a_teardown() -> Dag {
+    let teardown = |name: &str, setup: &str, upstream: &[&str]| Task {
+        trigger_rule: TriggerRule::AllDoneSetupSuccess,
+        teardown: Some(Teardown {
+            setups: vec![TaskId::new(setup).unwrap()],
+        }),
+        ..task(name, upstream)
+    };
+    dag(vec![
+        task("outer", &[]),
+        task("make", &["outer"]),
+        task("use", &["make"]),
+        teardown("drop", "make", &["use"]),
+        task("report", &["use"]),
+        teardown("close", "outer", &["drop", "report"]),
+    ])
+}
+
+fn cleared(past: [Past; 6], wish: &[&str]) -> Result<Vec<String>, Refusal> {
+    let dag = with_a_teardown();
+    let wish = Wish::Clear {
+        tasks: wish.iter().map(|it| dag.index_of(it).unwrap()).collect(),
+        reach: Reach::default(),
+    };
+    let changes = changes(&dag, &past, &wish)?;
+    let name = |it: &TaskIndex| dag.task(*it).unwrap().task_id.to_string();
+    Ok(changes.cleared.iter().map(name).collect())
+}
+
+#[test]
+fn what_was_torn_down_is_set_up_again_for_the_work_that_is_cleared() {
+    let done = ran(Verdict::Success);
+    let all = [done; 6];
+    assert_eq!(
+        cleared(all, &["use"]).unwrap(),
+        ["outer", "make", "use", "drop", "close"]
+    );
+    assert_eq!(
+        cleared(all, &["report"]).unwrap(),
+        ["outer", "report", "close"]
+    );
+    assert_eq!(
+        cleared(all, &["make"]).unwrap(),
+        ["outer", "make", "drop", "close"]
+    );
+}
+
+#[test]
+fn cleaning_alone_is_repeated_without_setting_up() {
+    let done = ran(Verdict::Success);
+    let mut past = [done; 6];
+    past[5] = ran(Verdict::Failed);
+    assert_eq!(cleared(past, &["close"]).unwrap(), ["close"]);
+}
+
+#[test]
+fn what_still_stands_is_not_set_up_again() {
+    let done = ran(Verdict::Success);
+    let failed = ran(Verdict::Failed);
+    assert_eq!(
+        cleared([done, done, failed, QUEUED, WAITING, WAITING], &["use"]).unwrap(),
+        ["use"]
+    );
+    assert_eq!(
+        cleared([done, done, failed, done, WAITING, WAITING], &["use"]).unwrap(),
+        ["make", "use", "drop"]
+    );
+    assert_eq!(
+        cleared([done, done, failed, RUNNING, WAITING, WAITING], &["use"]),
+        Err(Refusal::Running(vec![
+            with_a_teardown().index_of("drop").unwrap()
+        ]))
+    );
+}
+
+#[test]
+fn a_retry_sets_up_again_what_its_failed_tasks_rest_on() {
+    let dag = with_a_teardown();
+    let (done, failed) = (ran(Verdict::Success), ran(Verdict::Failed));
+    let past = [
+        done,
+        done,
+        failed,
+        done,
+        followed(Verdict::UpstreamFailed),
+        done,
+    ];
+    let changes = changes(&dag, &past, &Wish::Retry).unwrap();
+    assert_eq!(changes.cleared.len(), 6, "{changes:?}");
 }

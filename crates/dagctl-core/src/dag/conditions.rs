@@ -14,12 +14,24 @@ const FOLLOWED: &str = "followed";
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Conditions {
     setups: BTreeSet<TaskIndex>,
+    scopes: Vec<Scope>,
     /// By task: setups further up whose teardown is further down.
     indirect_setups: BTreeMap<TaskIndex, Vec<TaskIndex>>,
     branches: Vec<TaskIndex>,
     depend_on_past: Vec<TaskIndex>,
     pub(super) is_mapped: bool,
     pub(super) limits_tasks: bool,
+}
+
+/// A setup, a teardown of it, and what rests on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// What sets up.
+    pub setup: TaskIndex,
+    /// What cleans up after it.
+    pub teardown: TaskIndex,
+    /// Everything between the two, in the DAG's order.
+    pub work: Vec<TaskIndex>,
 }
 
 impl Conditions {
@@ -49,7 +61,8 @@ impl Conditions {
         self.setups.insert(setup);
         let below: BTreeSet<TaskIndex> = dag.descendants(setup).into_iter().collect();
         let between = dag.ancestors(teardown).into_iter();
-        for task in between.filter(|it| below.contains(it)) {
+        let work: Vec<TaskIndex> = between.filter(|it| below.contains(it)).collect();
+        for task in work.iter().copied() {
             let is_teardown = dag.task(task).is_some_and(|it| it.teardown.is_some());
             if is_teardown || dag.upstream(task).contains(&setup) {
                 continue;
@@ -59,6 +72,11 @@ impl Conditions {
                 setups.push(setup);
             }
         }
+        self.scopes.push(Scope {
+            setup,
+            teardown,
+            work,
+        });
     }
 }
 
@@ -97,6 +115,11 @@ impl Dag {
             .indirect_setups
             .get(&at)
             .map_or(&[], Vec::as_slice)
+    }
+
+    /// Every setup with each of its teardowns.
+    pub fn scopes(&self) -> &[Scope] {
+        &self.conditions.scopes
     }
 
     /// Whether `upstream` counts as a setup for the rule of `task`: for a teardown those that it names.
