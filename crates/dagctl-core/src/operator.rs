@@ -383,3 +383,6 @@ pub struct BranchOption {
     /// Which of the tasks directly below run.
     pub follow: Vec<TaskId>,
 }
+
+#[cfg(test)]
+mod tests;

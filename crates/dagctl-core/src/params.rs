@@ -426,6 +426,22 @@ mod tests {
     }
 
     #[test]
+    fn a_long_value_is_clipped_where_it_is_shown_and_a_short_one_is_not() {
+        assert_eq!(clip(&"a".repeat(60)), "a".repeat(60));
+        assert_eq!(clip(&"a".repeat(61)), "a".repeat(60) + "…");
+    }
+
+    #[test]
+    fn a_whole_number_may_be_large_or_written_with_a_point() {
+        for value in [json!(-3), json!(u64::MAX), json!(3.0)] {
+            assert!(ParamType::Integer.holds(&value), "{value}");
+        }
+        for value in [json!(2.5), json!("3"), json!(null)] {
+            assert!(!ParamType::Integer.holds(&value), "{value}");
+        }
+    }
+
+    #[test]
     fn types_have_the_names_of_json_schema() {
         let names: Vec<_> = [
             ParamType::String,

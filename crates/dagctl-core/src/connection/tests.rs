@@ -172,6 +172,36 @@ fn neither_debug_nor_display_nor_the_masked_uri_shows_a_secret() {
 }
 
 #[test]
+fn a_schema_stands_before_the_path_of_an_address_in_the_host() {
+    let of = |schema: Option<&str>, host: &str| {
+        let mut it = Connection {
+            conn_id: "api".to_owned(),
+            conn_type: "http".to_owned(),
+            host: Some(host.to_owned()),
+            schema: schema.map(str::to_owned),
+            ..Connection::default()
+        };
+        it.normalize();
+        (it.conn_type, it.host.unwrap_or_default(), it.schema)
+    };
+    let of_host = |schema, host| {
+        let (kind, host, schema) = of(schema, host);
+        format!("{kind} {host} {}", schema.unwrap_or_else(|| "-".to_owned()))
+    };
+    assert_eq!(
+        of_host(None, "https://example.com/v1"),
+        "https example.com v1"
+    );
+    assert_eq!(of_host(None, "https://example.com"), "https example.com -");
+    assert_eq!(
+        of_host(Some("s"), "https://example.com/v1"),
+        "https example.com s"
+    );
+    assert_eq!(of_host(Some("s"), "example.com"), "http example.com s");
+    assert_eq!(of_host(None, "https://example.com/"), "https example.com -");
+}
+
+#[test]
 fn a_flag_of_extra_is_said_as_json_or_as_text() {
     let of = |value: Value| Connection {
         extra: [("tls".to_owned(), value)].into_iter().collect(),

@@ -154,3 +154,16 @@ fn what_makes_no_dag_is_named() {
         "tasks wait for each other: b → a"
     );
 }
+
+#[test]
+fn a_date_is_one_of_the_dags_zone() {
+    let spec = DagSpec {
+        timezone: TimeZone::get("Asia/Seoul").unwrap(),
+        ..spec()
+    };
+    let date = jiff::civil::date(2026, 3, 2).at(9, 0, 0, 0);
+    assert_eq!(
+        spec.instant(date),
+        Some("2026-03-02T00:00:00Z".parse().unwrap())
+    );
+}

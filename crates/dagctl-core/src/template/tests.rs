@@ -171,6 +171,44 @@ fn what_is_debugged_of_a_context_names_the_attempt_and_keeps_secrets() {
         assert!(text.contains(part), "{text}");
     }
     assert!(!text.contains("hunter22") && !text.contains("eu"), "{text}");
+    assert_eq!(format!("{:?}", context()), text);
+}
+
+#[test]
+fn airflows_names_and_those_of_other_fields_come_with_what_to_type() {
+    for (name, advice) in [
+        ("execution_date", "logical_date"),
+        ("next_ds", "ds_add(ds, 1)"),
+        ("tomorrow_ds", "ds_add(ds, 1)"),
+        ("prev_ds", "ds_add(ds, -1)"),
+        ("yesterday_ds", "ds_add(ds, -1)"),
+        ("task_instance", "`ti`"),
+        ("dag_id", "dag.dag_id"),
+        ("task_id", "task.task_id"),
+        ("xcom", "outputs.<task>.<key>"),
+        ("variable", "var.value"),
+        ("variables", "var.value"),
+        ("connection", "conn.NAME"),
+        ("connections", "conn.NAME"),
+        ("environ", "environment"),
+        ("staging", "checks only"),
+        ("response", "`http` only"),
+        ("error", "notifiers only"),
+    ] {
+        let said = super::names::instead(name).unwrap_or_default();
+        assert!(said.contains(advice), "{name}: {said}");
+    }
+    assert_eq!(super::names::instead("region"), None);
+}
+
+#[test]
+fn a_moment_is_true_and_moments_compare() {
+    assert_eq!(
+        plain(
+            "{{ 'y' if logical_date else 'n' }} {{ logical_date < data_interval_end }} {{ logical_date > data_interval_end }}"
+        ),
+        "y True False"
+    );
 }
 
 #[test]

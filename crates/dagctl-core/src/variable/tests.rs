@@ -151,6 +151,21 @@ fn debug_shows_no_secret() {
 }
 
 #[test]
+fn base64_of_a_secret_shows_no_letter_that_belongs_to_it_alone() {
+    let masked = |text: &[u8]| {
+        Masker::new(["hunter22!"])
+            .mask(&STANDARD.encode(text))
+            .into_owned()
+    };
+    assert_eq!(masked(b"hunter22!"), "***");
+    assert_eq!(masked(b"abchunter22!def"), "YWJj***ZGVm");
+    // At the other two places the letters at the borders are made of the neighbours as well.
+    assert_eq!(masked(b"user:hunter22!"), "dXNlcjp***E=");
+    assert_eq!(masked(b"user::hunter22!"), "dXNlcjo6***");
+    assert_eq!(masked(b"a:b:hunter22!"), "YTpiOm***Q==");
+}
+
+#[test]
 fn of_an_endless_line_all_is_shown_but_what_may_be_the_beginning_of_a_secret() {
     let secret = "Hunter-22!한";
     let longest = Masker::new([secret]).longest;

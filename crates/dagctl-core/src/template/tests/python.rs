@@ -106,3 +106,13 @@ fn a_value_is_refused_where_escapes_mean_nothing() {
     let error = python("'\\{{ params.x }}'", json!("n")).unwrap_err();
     assert!(error.contains("after a backslash"), "{error}");
 }
+
+#[test]
+fn of_several_values_the_one_that_cannot_stand_is_named() {
+    let error = python(
+        "x = {{ params.x }} + {{ ds }} + r'{{ run_id ~ '!' }}'",
+        json!(1),
+    )
+    .unwrap_err();
+    assert!(error.contains("run_id"), "{error}");
+}

@@ -171,6 +171,33 @@ fn a_value_is_taken_again_where_a_here_document_has_ended_for_sure() {
 }
 
 #[test]
+fn of_several_values_the_one_that_cannot_stand_is_named() {
+    let source = "echo {{ params.x }} {{ ds }} `{{ run_id }}`";
+    let error = shell(source, "v").unwrap_err().to_string();
+    assert!(error.starts_with("`{{ run_id }}`"), "{error}");
+}
+
+#[test]
+fn brackets_and_number_signs_are_read_as_a_shell_reads_them() {
+    for (source, wanted) in [
+        ("echo a#{{ params.x }}", "a#it's;\n"),
+        ("(echo {{ params.x }})", "it's;\n"),
+        ("(echo a); echo {{ params.x }}", "a\nit's;\n"),
+        ("echo \"$(echo {{ params.x }})\"", "it's;\n"),
+        ("echo \"$(echo a)\" {{ params.x }}", "a it's;\n"),
+        ("echo $(echo a)#{{ params.x }}", "a#it's;\n"),
+        ("echo \"$(echo \"{{ params.x }}\")\"", "it's;\n"),
+    ] {
+        let script = shell(source, "it's;").unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&run(&script)),
+            wanted,
+            "{source}: {script}"
+        );
+    }
+}
+
+#[test]
 fn marking_values_as_safe_changes_nothing() {
     assert_eq!(
         shell("echo {{ params.x | safe }}", "a b").unwrap(),
