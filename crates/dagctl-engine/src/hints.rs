@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use dagctl_store::database::Topic;
+use dagctl_store::database::{Teller, Topic};
 use tokio::time::sleep;
 
 use crate::Engine;
@@ -16,6 +16,8 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 #[derive(Debug, Default)]
 pub(crate) struct Hints {
     state: [AtomicU8; Topic::ALL.len()],
+    /// Who we are, so that we do not hear ourselves: our own services are told without the database.
+    pub(crate) teller: Teller,
 }
 
 impl Hints {
@@ -53,7 +55,8 @@ impl Engine {
             tokio::spawn(async move {
                 let mut pause = PAUSES.0;
                 while engine.inner.hints.take(topic) {
-                    engine.inner.store.hint(topic).await;
+                    let hints = &engine.inner.hints;
+                    engine.inner.store.hint(topic, hints.teller).await;
                     sleep(pause).await;
                     pause = (2 * pause).min(PAUSES.1);
                 }

@@ -85,7 +85,7 @@ impl Engine {
 /// Passes other processes' hints on to the services of this one.
 pub async fn pass_hints_on(engine: Engine, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match engine.store().listen().await {
+        match engine.store().listen(engine.inner.hints.teller).await {
             Ok(mut hints) => {
                 // Whatever was told before we listened.
                 engine.wake().everybody();

@@ -226,10 +226,11 @@ impl Store {
         Ok(())
     }
 
-    /// Tells other processes, at once or within a few milliseconds, that there is news. A hint: losing it costs
-    /// a poll's delay, so errors are not reported.
-    pub async fn hint(&self, topic: Topic) {
-        let sent = sqlx::query!("select pg_notify('dagctl', $1)", topic.name())
+    /// Tells everybody but `teller` itself that there is news. A hint: losing it costs a poll's delay, so errors are
+    /// not reported.
+    pub async fn hint(&self, topic: Topic, teller: Teller) {
+        let payload = format!("{} {teller}", topic.name());
+        let sent = sqlx::query!("select pg_notify('dagctl', $1)", payload)
             .execute(&self.pool)
             .await;
         if let Err(error) = sent {
@@ -237,11 +238,37 @@ impl Store {
         }
     }
 
-    /// Listens for [`Store::hint`]s of other processes.
-    pub async fn listen(&self) -> Result<Hints, StoreError> {
+    /// Listens for [`Store::hint`]s of everybody but `listening` itself.
+    pub async fn listen(&self, listening: Teller) -> Result<Hints, StoreError> {
         let mut listener = sqlx::postgres::PgListener::connect_with(&self.pool).await?;
         listener.listen("dagctl").await?;
-        Ok(Hints { listener })
+        Ok(Hints {
+            listener,
+            listening,
+        })
+    }
+}
+
+/// Who tells hints, and does not want to hear its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Teller(u64);
+
+impl Teller {
+    /// One that nobody else is.
+    pub fn new() -> Self {
+        Self(rand::random())
+    }
+}
+
+impl Default for Teller {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Display for Teller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
     }
 }
 
@@ -286,7 +313,7 @@ impl Topic {
 pub enum Heard {
     /// A hint.
     News(Topic),
-    /// A hint that only a newer dagctl knows.
+    /// A hint of our own, or one that only a newer dagctl knows.
     Nothing,
     /// The connection was lost and made again: any hint may have been missed.
     Silence,
@@ -296,6 +323,7 @@ pub enum Heard {
 #[derive(Debug)]
 pub struct Hints {
     listener: sqlx::postgres::PgListener,
+    listening: Teller,
 }
 
 impl Hints {
@@ -304,9 +332,11 @@ impl Hints {
         let Some(notification) = self.listener.try_recv().await? else {
             return Ok(Heard::Silence);
         };
+        let payload = notification.payload();
+        let (name, teller) = payload.split_once(' ').unwrap_or((payload, ""));
         let topic = Topic::ALL
             .into_iter()
-            .find(|it| it.name() == notification.payload());
+            .find(|it| it.name() == name && teller != self.listening.to_string());
         Ok(topic.map_or(Heard::Nothing, Heard::News))
     }
 }
