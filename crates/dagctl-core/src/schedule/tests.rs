@@ -129,6 +129,10 @@ fn schedules_are_said_in_words() {
 fn what_words_cannot_say_stays_as_written() {
     for text in [
         "*/7 * * * *",
+        "0 1,2,3,4,5 * * *",
+        "0 0 1 1,2,3,4,5 *",
+        "0 0 1,2 * *",
+        "0 0 * 1 *",
         "0 0 L * *",
         "0 0 * * 5#2",
         "0 0 15W * *",

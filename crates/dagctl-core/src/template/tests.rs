@@ -435,7 +435,10 @@ fn the_methods_that_templates_for_airflow_call_are_there() {
         plain("{{ params.get('nope', 1) }} {{ params.keys() | length }}"),
         "1 4"
     );
-    assert!(failure("{{ ds.nope() }}").contains("nope"));
+    assert_eq!(
+        failure("{{ ds.nope() }}"),
+        "`{{ ds.nope() }}`: string has no method named nope"
+    );
 }
 
 #[test]
