@@ -185,11 +185,7 @@ impl ParamType {
         match self {
             Self::String => value.is_string(),
             // As in JSON Schema, 3.0 is a whole number.
-            Self::Integer => {
-                value.is_i64()
-                    || value.is_u64()
-                    || value.as_f64().is_some_and(|it| it.fract() == 0.0)
-            }
+            Self::Integer => value.as_f64().is_some_and(|it| it.fract() == 0.0),
             Self::Number => value.is_number(),
             Self::Boolean => value.is_boolean(),
             Self::Array => value.is_array(),

@@ -218,6 +218,8 @@ mod tests {
             NextPoke::At(after(61))
         );
         assert_eq!(poking(1, 900).next(&poked(1), now, 0.0), NextPoke::At(soon));
+        let coarse = poking(10, 900).next(&poked(1), now, 0.0);
+        assert_eq!(coarse, NextPoke::At(after(11)));
     }
 
     #[test]

@@ -326,6 +326,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_instance_is_found_by_its_place_and_a_task_by_none() {
+        let task = |attempt, instances| TaskFacts {
+            instances,
+            ..TaskFacts::new(Standing::Waiting, attempt, 0)
+        };
+        let instances = vec![task(10, vec![]), task(11, vec![])];
+        let mut facts = RunFacts {
+            tasks: vec![task(1, vec![]), task(2, instances)],
+            ..RunFacts::default()
+        };
+        let at = |task, map_index| InstanceIndex {
+            task: TaskIndex(task),
+            map_index: MapIndex(map_index),
+        };
+        for (index, attempt) in [
+            (at(0, -1), Some(1)),
+            (at(1, -1), Some(2)),
+            (at(1, 0), Some(10)),
+            (at(1, 1), Some(11)),
+            (at(1, 2), None),
+            (at(0, 0), None),
+            (at(2, -1), None),
+        ] {
+            assert_eq!(facts.instance(index).map(|it| it.attempt), attempt);
+            assert_eq!(facts.instance_mut(index).map(|it| it.attempt), attempt);
+        }
+        facts.instance_mut(at(1, 1)).unwrap().attempt = 12;
+        assert_eq!(facts.tasks[1].instances[1].attempt, 12);
+    }
+
+    #[test]
     fn every_event_is_read_as_it_is_written() {
         for it in NoticeEvent::ALL {
             assert_eq!(NoticeEvent::from_name(it.name()), Some(it));

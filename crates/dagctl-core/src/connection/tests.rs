@@ -161,6 +161,8 @@ fn neither_debug_nor_display_nor_the_masked_uri_shows_a_secret() {
         it.masked_uri()
     );
     assert!(!shown.contains("hunter22"), "{shown}");
+    assert!(shown.contains("postgres://user:***@host/db"), "{shown}");
+    assert!(format!("{it:?}").contains("user:***@host"), "{it:?}");
     assert_eq!(
         it.masked_uri(),
         "postgres://user:***@host/db?sslmode=require&api_key=***"

@@ -151,13 +151,28 @@ fn a_task_of_a_pool_says_what_is_free_and_who_comes_first() {
         limit: Some(PoolFacts {
             wanted: 1,
             ahead: Some(("Build.big".to_owned(), 3)),
-            ..pool
+            ..pool.clone()
         }),
         ..of(TaskState::Queued)
     };
     assert_eq!(
         sentence(behind),
         "`Build.big` comes first in its pool `warehouse`, and needs 3 slots, with 1 free"
+    );
+    // Who comes first fits in as well: then it is workers that are waited for.
+    let fits = TaskFacts {
+        pool: "warehouse".to_owned(),
+        limit: Some(PoolFacts {
+            wanted: 1,
+            ahead: Some(("Build.small".to_owned(), 1)),
+            ..pool
+        }),
+        workers: (1, 0),
+        ..of(TaskState::Queued)
+    };
+    assert_eq!(
+        sentence(fits),
+        "every worker of its queue `default` is busy: 1 worker without a free slot"
     );
 }
 
