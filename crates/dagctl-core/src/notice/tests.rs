@@ -258,6 +258,28 @@ fn an_authors_own_text_is_rendered_with_the_error() {
     );
 }
 
+#[test]
+fn an_address_holds_neither_blanks_nor_control_characters() {
+    let link = |url: &str| Markup::Slack.link(url, "the run");
+    assert_eq!(
+        link("http://h/a b\u{7}c\n"),
+        Some("<http://h/abc|the run>".to_owned())
+    );
+    assert_eq!(link(" \u{1b} "), None);
+}
+
+#[test]
+fn of_a_long_text_the_middle_is_left_out_and_says_so_where_there_is_room() {
+    assert_eq!(cut_middle("abcdef", 6), "abcdef");
+    assert_eq!(cut_middle("abcdefg", 6), "ab…efg");
+    let long = "x".repeat(2000);
+    for most in [499, 500, 501] {
+        let cut = cut_middle(&long, most);
+        assert_eq!(cut.chars().count(), most);
+        assert_eq!(cut.contains("characters left out"), most >= 500, "{most}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_data_adds_marks_of_its_own(text in any::<String>()) {

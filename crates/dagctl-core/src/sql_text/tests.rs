@@ -53,6 +53,22 @@ fn a_text_with_escapes_ends_at_its_own_quote() {
 }
 
 #[test]
+fn a_lone_minus_or_slash_begins_no_comment() {
+    assert_eq!(
+        texts("select 4 - 2; select 4 / 2; select -1"),
+        ["select 4 - 2", "select 4 / 2", "select -1"]
+    );
+}
+
+#[test]
+fn a_backslash_anywhere_in_a_text_with_escapes_takes_one_character_along() {
+    assert_eq!(
+        texts(r"select E'abc\\'; select E'ab\'; d'; select 3"),
+        [r"select E'abc\\'", r"select E'ab\'; d'", "select 3"]
+    );
+}
+
+#[test]
 fn a_statement_knows_where_it_starts() {
     let sql = "select 1;\n  select 2";
     assert_eq!(split(sql)[1].offset, 12);
@@ -98,6 +114,7 @@ fn a_name_is_quoted_part_by_part_and_quotes_in_it_cannot_end_it() {
     assert_eq!(ident(r#""odd.one".t"#), r#""odd.one"."t""#);
     assert_eq!(ident(r#"a."odd""one".t"#), r#""a"."odd""one"."t""#);
     assert_eq!(ident(r#""a""b""""c".t"#), r#""a""b""""c"."t""#);
+    assert_eq!(ident(r#""".t"#), r#"""""""."t""#);
     assert_eq!(ident(r#""open"#), r#""""open""#);
     assert_eq!(ident(r#""a" b"#), r#""""a"" b""#);
 }
