@@ -209,6 +209,12 @@ fn a_moment_is_true_and_moments_compare() {
         ),
         "y True False"
     );
+    assert_eq!(
+        plain(
+            "{% set utc = logical_date.in_timezone('UTC') %}{{ utc == logical_date }} {{ utc < logical_date }}"
+        ),
+        "True False"
+    );
 }
 
 #[test]

@@ -187,6 +187,17 @@ fn brackets_and_number_signs_are_read_as_a_shell_reads_them() {
         ("echo \"$(echo a)\" {{ params.x }}", "a it's;\n"),
         ("echo $(echo a)#{{ params.x }}", "a#it's;\n"),
         ("echo \"$(echo \"{{ params.x }}\")\"", "it's;\n"),
+        ("(# it's\necho {{ params.x }})", "it's;\n"),
+        ("f() { echo {{ params.x }}; }; f", "it's;\n"),
+        ("echo \"a\\\"b {{ params.x }}\"", "a\"b it's;\n"),
+        ("echo \"a(b\" {{ params.x }}", "a(b it's;\n"),
+        ("echo \"a{b {{ params.x }}\"", "a{b it's;\n"),
+        ("echo \"`echo a`\" {{ params.x }}", "a it's;\n"),
+        ("echo `echo \\`echo in\\`` {{ params.x }}", "in it's;\n"),
+        ("echo ${y:-a} {{ params.x }}", "a it's;\n"),
+        ("echo \"${y:-${z:-d}} {{ params.x }}\"", "d it's;\n"),
+        ("echo \"${y:-{a} {{ params.x }}\"", "{a it's;\n"),
+        ("echo $((1 + (2 * 3))) {{ params.x }}", "7 it's;\n"),
     ] {
         let script = shell(source, "it's;").unwrap();
         assert_eq!(
@@ -194,6 +205,20 @@ fn brackets_and_number_signs_are_read_as_a_shell_reads_them() {
             wanted,
             "{source}: {script}"
         );
+    }
+}
+
+#[test]
+fn what_only_bash_reads_is_read_as_bash_reads_it() {
+    for (source, wanted) in [
+        (r"echo $'it\'s' {{ params.x }}", r"echo $'it\'s' 'v'"),
+        ("cat <<<{{ params.x }}", "cat <<<'v'"),
+        (
+            "((y = (1) + 2)); echo {{ params.x }}",
+            "((y = (1) + 2)); echo 'v'",
+        ),
+    ] {
+        assert_eq!(shell(source, "v").unwrap(), wanted);
     }
 }
 
