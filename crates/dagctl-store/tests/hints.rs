@@ -1,7 +1,5 @@
 //! Hints reach whoever listens, but for the one who told them.
 
-#![expect(clippy::unwrap_used, reason = "what a test cannot set up ends it")]
-
 use dagctl_store::Store;
 use dagctl_store::database::{Heard, MIGRATIONS, Teller, Topic};
 use dagctl_testkit::TestDatabase;
