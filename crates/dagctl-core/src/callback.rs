@@ -162,3 +162,50 @@ impl Default for EmailNotifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_from_the_one_that_was_asked_for_and_everything_else_always() {
+        let callback = Callback {
+            after_failures: 3,
+            ..Callback::slack()
+        };
+        let told = |event, in_a_row| callback.is_told(event, in_a_row);
+        assert_eq!(
+            [1, 2, 3, 4].map(|it| told(NoticeEvent::Failure, it)),
+            [false, false, true, true]
+        );
+        assert!(told(NoticeEvent::Recovered, 0));
+        assert!(Callback::slack().is_told(NoticeEvent::Failure, 1));
+    }
+
+    #[test]
+    fn a_destination_is_the_channel_whatever_is_said_there() {
+        let slack = |channel: &str, text: &str| {
+            Notifier::Slack(SlackNotifier {
+                channel: Some(channel.to_owned()),
+                text: Some(text.to_owned()),
+                ..SlackNotifier::default()
+            })
+            .destination()
+        };
+        assert_eq!(slack("#data", "red"), slack("#data", "green"));
+        assert_ne!(slack("#data", "red"), slack("#ops", "red"));
+    }
+
+    #[test]
+    fn a_notifier_is_called_what_stands_in_type() {
+        let email = EmailNotifier {
+            conn_id: "mail".to_owned(),
+            to: vec![],
+            from_email: None,
+            subject: None,
+            text: None,
+        };
+        assert_eq!(Callback::slack().notifier.kind(), "slack");
+        assert_eq!(Notifier::Email(email).kind(), "email");
+    }
+}

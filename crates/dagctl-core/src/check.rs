@@ -82,4 +82,21 @@ mod tests {
         );
         assert_eq!(bounds.to_string(), "at least 1 and at most 3");
     }
+
+    #[test]
+    fn one_bound_is_enough() {
+        let bounds = |count, max_count, equals| Bounds {
+            count,
+            max_count,
+            equals,
+        };
+        assert!(Bounds::default().is_empty());
+        for one in [
+            bounds(Some(1.0), None, None),
+            bounds(None, Some(1.0), None),
+            bounds(None, None, Some(1.0)),
+        ] {
+            assert!(!one.is_empty(), "{one}");
+        }
+    }
 }

@@ -183,6 +183,18 @@ mod tests {
     }
 
     #[test]
+    fn an_expand_knows_its_names_in_order() {
+        let expand = expand(json!({"shop": [1], "day": [2]}));
+        assert_eq!(expand.names().collect::<Vec<_>>(), ["shop", "day"]);
+    }
+
+    #[test]
+    fn an_expand_may_read_what_any_of_its_texts_names() {
+        let expand = expand(json!({"shop": [1], "day": ["{{ params.day }}"]}));
+        assert!(expand.may_read("params") && !expand.may_read("outputs"));
+    }
+
+    #[test]
     fn what_is_no_list_and_what_is_too_long_says_so() {
         let error = |value: Value, limit| {
             expand(value)

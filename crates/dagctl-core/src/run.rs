@@ -357,6 +357,31 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_with_anything_in_it_is_not_empty() {
+        let at = InstanceIndex {
+            task: TaskIndex(0),
+            map_index: MapIndex(-1),
+        };
+        assert!(Plan::default().is_empty());
+        for plan in [
+            Plan {
+                moves: vec![Move::of(at, Action::Queue)],
+                ..Plan::default()
+            },
+            Plan {
+                ends: Some(RunState::Success),
+                ..Plan::default()
+            },
+            Plan {
+                goes_again_after: Some(Duration::ZERO),
+                ..Plan::default()
+            },
+        ] {
+            assert!(!plan.is_empty(), "{plan:?}");
+        }
+    }
+
+    #[test]
     fn every_event_is_read_as_it_is_written() {
         for it in NoticeEvent::ALL {
             assert_eq!(NoticeEvent::from_name(it.name()), Some(it));

@@ -218,6 +218,32 @@ fn a_flag_of_extra_is_said_as_json_or_as_text() {
 }
 
 #[test]
+fn a_secret_in_extra_may_be_a_number_or_a_list() {
+    let text = r#"{"conn_type": "http", "port": "", "extra": {"token": 12345678, "api_key": ["abcdef"],
+        "retries": 87654321, "headers": ["visible"], "inner": {"secret": 11111111}}}"#;
+    let connection = Connection::parse("dw", text).unwrap();
+    assert_eq!(connection.port, None);
+    let mut secrets = connection.secrets();
+    secrets.sort_by_key(|it| it.expose().to_owned());
+    assert_eq!(
+        secrets.iter().map(Secret::expose).collect::<Vec<_>>(),
+        ["11111111", "12345678", "[\"abcdef\"]"]
+    );
+    let bare = Connection::parse("dw", r#"{"conn_type": "http", "extra": " "}"#).unwrap();
+    assert!(bare.extra.is_empty());
+}
+
+#[test]
+fn an_exported_connection_is_read_with_its_name_and_description() {
+    let text = r#"{"conn_id": "old", "conn_type": "http", "description": "the API", "host": "h"}"#;
+    let connection = Connection::parse("dw", text).unwrap();
+    assert_eq!(
+        (connection.conn_id.as_str(), connection.host.as_deref()),
+        ("dw", Some("h"))
+    );
+}
+
+#[test]
 fn extra_that_is_not_all_texts_is_written_as_json_and_read_back() {
     for extra in [
         serde_json::json!({"keepalives": 3, "sslmode": "require"}),

@@ -86,6 +86,16 @@ fn a_run_is_limited_where_more_may_want_to_be_under_way_than_may() {
 }
 
 #[test]
+fn below_a_branch_only_a_task_that_always_runs_is_for_a_look() {
+    let mut tasks = diamond();
+    tasks[1].operator = Operator::Branch(crate::operator::Branch { options: vec![] });
+    tasks[3].trigger_rule = TriggerRule::Always;
+    let dag = dag(tasks);
+    let letter = |it| dag.rule_letter(dag.index_of(it).unwrap());
+    assert_eq!(["a", "b", "c", "d"].map(letter), ['s', 's', 'x', 's']);
+}
+
+#[test]
 fn a_success_is_news_to_who_asked_for_it_and_to_who_was_told_of_the_failure() {
     let callback = |recovered| Callback {
         recovered,

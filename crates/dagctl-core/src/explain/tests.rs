@@ -25,6 +25,7 @@ fn running() -> RunFacts {
             (TaskState::Success, 3),
             (TaskState::Running, 2),
             (TaskState::None, 1),
+            (TaskState::Queued, 0),
         ],
     }
 }
@@ -192,6 +193,10 @@ fn a_task_says_which_limit_has_no_place_for_it() {
     let limits = [
         (
             parked(16, Some(2), Some(1)),
+            "`max_active_tasks`: 16 of the tasks of its run",
+        ),
+        (
+            parked(16, None, Some(1)),
             "`max_active_tasks`: 16 of the tasks of its run",
         ),
         (

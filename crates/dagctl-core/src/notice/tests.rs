@@ -151,6 +151,14 @@ fn a_run_names_its_failed_tasks_with_their_errors() {
         notice.text(Markup::Slack),
         "*DAG `Build_Summary` failed*\nRun: `manual__2026-03-01`\n`t0`\n```\nboom\n```\n`t1`\n<http://h/r|Run>"
     );
+    let of_one = Notice {
+        tasks: vec![news("t0", "boom")],
+        ..notice.clone()
+    };
+    assert_eq!(
+        of_one.text(Markup::Slack),
+        "*DAG `Build_Summary` failed*\nRun: `manual__2026-03-01`\n`t0`\n```\nboom\n```\n<http://h/r|Run>"
+    );
     let green = Notice {
         event: NoticeEvent::Recovered,
         run_url: None,

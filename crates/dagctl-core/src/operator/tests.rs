@@ -333,3 +333,11 @@ fn an_operator_has_its_name_its_connection_and_its_pokes() {
         assert_eq!(operator.is_branch(), is_branch, "{name}");
     }
 }
+
+#[test]
+fn an_answer_is_read_as_it_is_written() {
+    assert_eq!(Answer::ALL.map(Answer::name), ["approve", "reject"]);
+    for it in Answer::ALL {
+        assert_eq!(Answer::from_letter(it.letter()), Some(it));
+    }
+}

@@ -113,6 +113,26 @@ fn a_dag_on_assets_runs_when_each_of_its_tables_was_written_since() {
 }
 
 #[test]
+fn what_is_written_while_a_dag_on_assets_is_busy_makes_one_run_afterwards() {
+    let report = SimulatedDag {
+        max_active_runs: 1,
+        ..on("report", &["a.x"], 150)
+    };
+    assert_eq!(
+        shown(&[report, writes(cron("x", "0 * * * *", 10), "a.x")], 5),
+        [
+            "x 01:00",
+            "report 01:10",
+            "x 02:00",
+            "x 03:00",
+            "report 03:40",
+            "x 04:00",
+            "x 05:00",
+        ]
+    );
+}
+
+#[test]
 fn a_dag_that_runs_again_and_again_follows_its_own_ends() {
     let again = |minutes| dag("again", Schedule::Continuous, minutes);
     assert_eq!(

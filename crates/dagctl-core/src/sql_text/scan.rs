@@ -44,10 +44,6 @@ fn next(rest: &str) -> Option<(Piece, usize)> {
         }
         '$' => match dollar_quoted(rest) {
             Some(len) => (Piece::Quoted, len),
-            // `$1` is a bind of Postgres itself.
-            None if rest[1..].starts_with(|it: char| it.is_ascii_digit()) => {
-                (Piece::Number, 1 + run(&rest[1..], |it| it.is_ascii_digit()))
-            }
             None => (Piece::Code, 1),
         },
         _ if first.is_ascii_digit() => (

@@ -109,10 +109,6 @@ pub(super) struct Names {
 }
 
 impl Object for Names {
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.get_value_by_str(key.as_str()?)
-    }
-
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
         super::named(&self.names, &self.items, key)
     }

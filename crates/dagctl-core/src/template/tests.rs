@@ -366,6 +366,18 @@ fn undefined_values_are_errors_wherever_they_are_used() {
 }
 
 #[test]
+fn a_long_expression_is_shortened_in_its_error() {
+    let of = |length| {
+        let source = format!("{{{{ 1 + '{}' }}}}", "x".repeat(length));
+        render(&source, &context(), Quoting::Plain)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(of(200).contains("xxx… }}`"), "{}", of(200));
+    assert!(!of(20).contains('…'), "{}", of(20));
+}
+
+#[test]
 fn params_that_hold_template_syntax_stay_text() {
     assert_eq!(plain("{{ params.evil }}"), "{{ run_id }}");
     let value = render_value(&json!("{{ params.evil }}"), &context()).unwrap();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 
-use super::{DueRun, Interval, Timetable, Watermark, before, civil, fixed_instant, second_after};
+use super::{DueRun, Interval, Timetable, Watermark, before, civil, second_after};
 use crate::dag::Catchup;
 use crate::schedule::{CronExpression, Schedule};
 
@@ -143,9 +143,7 @@ fn doubled(cron: &CronExpression, zone: &TimeZone, tick: Timestamp) -> Option<Cl
         false => zone.following(tick).next()?.timestamp(),
     };
     let effect = match (cron.is_fixed_time(), is_second) {
-        // A time of day that the clock left out may have moved to the second pass of nothing: it never does.
-        (true, _) if fixed_instant(zone, time) == Some(tick) => ClockEffect::FirstOnly(time),
-        (true, _) => return None,
+        (true, _) => ClockEffect::FirstOnly(time),
         (false, false) => ClockEffect::FirstOfTwo(time),
         (false, true) => ClockEffect::SecondOfTwo(time),
     };

@@ -457,6 +457,25 @@ fn ten_years_of_minutes_are_not_walked() {
 }
 
 #[test]
+fn as_many_as_are_counted_at_most_are_still_counted_exactly() {
+    let table = table("* * * * *", "UTC");
+    let old = Watermark::Standing(at("2026-01-01T00:00Z"));
+    let skipped = |now: &str| {
+        let due = table.due(Catchup::No, &old, at(now), 16);
+        due.skipped.unwrap().count
+    };
+    // The newest of them runs.
+    assert_eq!(
+        skipped("2026-01-01T16:41:30Z"),
+        SkippedCount::Exactly(MOST_COUNTED)
+    );
+    assert_eq!(
+        skipped("2026-01-01T16:42:30Z"),
+        SkippedCount::AtLeast(MOST_COUNTED)
+    );
+}
+
+#[test]
 fn the_ends_of_time_have_no_ticks_and_no_panics() {
     for schedule in ["* * * * *", "30 2 * * *", "0 0 29 2 *", "@once"] {
         for zone_name in ["UTC", "America/New_York", "Pacific/Apia"] {

@@ -234,6 +234,14 @@ fn values_in_sql_are_raw_unless_they_cannot_hold_a_quote() {
     ] {
         assert_eq!(raw(source), [""; 0], "{source}");
     }
+    for source in [
+        "{{ params.x | upper }}",
+        "{{ macros.ds_add(params.x, 1) }}",
+        "{{ params.x.strip() }}",
+        "{{ ti.xcom }}",
+    ] {
+        assert_eq!(raw(source), [source]);
+    }
     assert_eq!(
         raw(
             "where x = {{ params.x }} {% for i in params.l %}{{- i -}}{% endfor %} {{ ds ~ params.y }} {{ ds.replace('-', params.q) }}"
