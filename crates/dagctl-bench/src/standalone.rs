@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::place::Place;
 use crate::process::{PATIENCE, Process};
+use crate::report::median;
 use crate::rest::Rest;
 
 /// The floors' own database.
@@ -204,17 +205,28 @@ impl Standalone {
         Process::spawn(command, "worker is running").await
     }
 
-    /// Tasks a second from the start of a DAG's runs to the end of the last, by the database's stamps.
-    pub(crate) async fn tasks_per_second(&self, dag_id: &str, tasks: usize) -> anyhow::Result<f64> {
-        let seconds: f64 = sqlx::query_scalar(
-            "select extract(epoch from max(finished_at) - min(started_at))::float8
-             from dag_run join dag using (dag_key) where dag_id = $1",
-        )
-        .bind(dag_id)
-        .fetch_one(&self.db)
-        .await?;
-        #[expect(clippy::cast_precision_loss, reason = "a count of tasks")]
-        Ok(tasks as f64 / seconds)
+    /// How long a run of a DAG takes, by the database's stamps: medians of some, one after the other. The first of them
+    /// finds nothing cached, here and in Postgres.
+    pub(crate) async fn run_times(&self, dag_id: &str, runs: usize) -> anyhow::Result<RunTimes> {
+        let (mut whole, mut work) = (vec![], vec![]);
+        for run in 1..=runs {
+            let made = self.rest.trigger(dag_id).await?;
+            self.until_ended(dag_id, run).await?;
+            let (started, first, ended): (f64, f64, f64) = sqlx::query_as(
+                "select extract(epoch from r.started_at)::float8, extract(epoch from min(t.started_at))::float8,
+                    extract(epoch from r.finished_at)::float8
+                 from dag_run r join task_instance t using (dag_run_id) where dag_run_id = $1 group by r.dag_run_id",
+            )
+            .bind(made.dag_run_id.parse::<i64>()?)
+            .fetch_one(&self.db)
+            .await?;
+            whole.push(ended - started);
+            work.push(ended - first);
+        }
+        Ok(RunTimes {
+            whole: median(whole).context("no run was made")?,
+            work: median(work).context("no run was made")?,
+        })
     }
 
     /// The most memory that the process had resident so far, in MiB.
@@ -242,6 +254,15 @@ impl Standalone {
         self.process.stop().await?;
         Ok(self.place)
     }
+}
+
+/// Seconds of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RunTimes {
+    /// From its start, with which its task instances are made, to its end.
+    pub(crate) whole: f64,
+    /// From the start of its first task to its end.
+    pub(crate) work: f64,
 }
 
 /// Connects to a database of the cluster under test.

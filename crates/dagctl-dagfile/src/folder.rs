@@ -2,7 +2,9 @@
 
 mod assets;
 mod disk;
+mod readers;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use dagctl_core::dag::Dag;
 use sha2::{Digest, Sha256};
 
 use self::disk::{Content, Disk};
+use self::readers::Readers;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::ignore::IgnoredFile;
 use crate::parse::{self, Awaited, Shape, is_defaults};
@@ -62,6 +65,7 @@ pub struct Loader {
     shown: String,
     disk: Disk,
     parses: BTreeMap<String, Cached>,
+    readers: Readers,
 }
 
 /// A reading of a file, good for as long as what it asked for stays the same.
@@ -84,6 +88,7 @@ impl Loader {
             shown,
             disk: Disk::default(),
             parses: BTreeMap::new(),
+            readers: Readers::default(),
         }
     }
 
@@ -128,31 +133,25 @@ impl Loader {
     }
 
     fn read_again(&mut self, changes: &BTreeSet<String>) -> FolderLoad {
-        let texts: Vec<(&str, Arc<str>)> = self
-            .disk
-            .files()
-            .map(|(path, content)| (path.as_str(), content.text()))
-            .collect();
-        let pairs = texts.iter().map(|(path, text)| (*path, &**text));
-        let sources = Sources::new(pairs, &self.shown).hiding(&self.disk.ignored);
-        let mut old = std::mem::take(&mut self.parses);
-        let mut outdated = changes.clone();
-        old.retain(|path, it| {
-            let is_fresh = !changes.contains(path) && it.holds(changes);
-            if !is_fresh {
-                outdated.insert(path.clone());
+        let texts = self.disk.files();
+        let texts = texts.map(|(path, content)| (path.as_str(), content.text()));
+        let sources = Sources::new(texts, &self.shown).hiding(&self.disk.ignored);
+        let outdated = self.readers.outdated(changes);
+        for path in &outdated {
+            if let Some(it) = self.parses.remove(path) {
+                self.readers.remove(path, &it.asked);
             }
-            is_fresh
-        });
+        }
         let stale: Vec<(&String, &Content)> = outdated
             .iter()
             .filter(|path| is_candidate(path))
             .filter_map(|path| self.disk.file(path))
             .collect();
         let read = in_parallel(&stale, |(path, content)| read(&sources, path, content));
-        let paths = stale.iter().map(|(path, _)| (*path).clone());
-        old.extend(paths.zip(read));
-        self.parses = old;
+        for ((path, _), it) in stale.into_iter().zip(read) {
+            self.readers.add(path, &it.asked);
+            self.parses.insert(path.clone(), it);
+        }
         self.assemble()
     }
 
@@ -204,17 +203,6 @@ impl Loader {
     }
 }
 
-impl Cached {
-    /// Whether nothing that was asked for is among the paths that changed.
-    fn holds(&self, changes: &BTreeSet<String>) -> bool {
-        let is_asked = |path: &String| {
-            self.asked.paths.contains(path)
-                || self.asked.globs.iter().any(|glob| glob.matches(path))
-        };
-        !changes.iter().any(is_asked)
-    }
-}
-
 /// A YAML file that may be a DAG.
 fn is_candidate(path: &str) -> bool {
     let yaml = [".yaml", ".yml"].iter().any(|it| path.ends_with(it));
@@ -228,8 +216,8 @@ fn read(sources: &Sources<'_>, path: &str, content: &Content) -> Cached {
     let mut session = Session::new(sources);
     let file = session.open(path).expect("the file was found just now");
     let parsed = match content {
-        Content::Text(_) | Content::Other(_) => parse::parse(session, file),
-        Content::Unreadable(it) => parse::unreadable(session, file, &it.0),
+        Content::Text(_) | Content::Other => parse::parse(session, file),
+        Content::Unreadable(it) => parse::unreadable(session, file, it),
     };
     let files: BTreeMap<String, String> = parsed
         .asked
@@ -278,12 +266,15 @@ fn hash(files: &BTreeMap<String, String>) -> String {
 
 /// Complains about files that define a DAG which another file defines too.
 fn duplicates(dags: &[Arc<LoadedDag>], prefix: &str) -> Vec<Diagnostic> {
-    let mut first: HashMap<&str, &LoadedDag> = HashMap::new();
+    let mut first: HashMap<&str, &LoadedDag> = HashMap::with_capacity(dags.len());
     let mut problems = vec![];
     for it in dags.iter().filter(|it| it.is_good) {
-        let Some(other) = first.get(it.dag_id.as_str()) else {
-            first.insert(&it.dag_id, it);
-            continue;
+        let other = match first.entry(&it.dag_id) {
+            Entry::Vacant(place) => {
+                place.insert(it);
+                continue;
+            }
+            Entry::Occupied(other) => *other.get(),
         };
         let files = [&other.file, &it.file].map(|it| shown(prefix, it));
         let message = format!(

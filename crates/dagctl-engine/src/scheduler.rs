@@ -152,13 +152,8 @@ impl Service for Scheduler {
             return Ok(due.next);
         }
         let (mut made_all, mut failed) = (true, None);
-        for known in store
-            .known_dags()
-            .await?
-            .iter()
-            .filter(|it| due.dags.contains(&it.dag_key))
-        {
-            match self.look_at(known, due.now).await {
+        for known in store.known_dags(Some(&due.dags)).await? {
+            match self.look_at(&known, due.now).await {
                 Ok(all) => made_all &= all,
                 // One DAG that cannot be scheduled leaves the others alone.
                 Err(error) => {

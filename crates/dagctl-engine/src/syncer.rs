@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use crate::Engine;
 use crate::reconcile::Service;
 
-use self::compare::{Stored, broken, changed, chosen, gone, is_active, problems, stale};
+use self::compare::{Differences, Stored, broken, chosen, differences, is_active, problems, stale};
 pub use self::watch::FolderWatch;
 use self::watch::Scope;
 
@@ -154,11 +154,10 @@ impl Syncer {
             let stored = self.engine.store().stored_dags(None).await?;
             self.stored = by_name(stored);
         }
-        let mut to_store = changed(&load, &self.stored);
-        let mut lost = gone(&load, &self.stored);
-        if !(is_sweep || to_store.is_empty() && lost.is_empty()) {
-            let names = to_store.iter().map(|it| it.dag_id.clone());
-            let names: Vec<String> = names.chain(lost.iter().cloned()).collect();
+        let mut found = differences(&load, &self.stored);
+        if !(is_sweep || found.changed.is_empty() && found.gone.is_empty()) {
+            let names = found.changed.iter().map(|it| it.dag_id.clone());
+            let names: Vec<String> = names.chain(found.gone.iter().cloned()).collect();
             let stored = by_name(self.engine.store().stored_dags(Some(&names)).await?);
             let is_news = stored
                 .iter()
@@ -166,18 +165,18 @@ impl Syncer {
             // Another syncer was faster.
             if is_news {
                 self.stored.extend(stored);
-                to_store = changed(&load, &self.stored);
-                lost = gone(&load, &self.stored);
+                found = differences(&load, &self.stored);
             }
         }
-        self.store_versions(to_store, commit).await?;
+        let Differences { changed, gone } = found;
+        self.store_versions(changed, commit).await?;
         let synced = match patience {
             Patience::None => self.synced(&load),
             // Nobody asks.
             Patience::Some => Synced::default(),
         };
-        if patience == Patience::None || !self.is_in_doubt(&load, &lost) {
-            self.tell_the_rest(&load, &lost).await?;
+        if patience == Patience::None || !self.is_in_doubt(&load, &gone) {
+            self.tell_the_rest(&load, &gone).await?;
             self.doubt = None;
             self.owed = Owed::default();
         }
@@ -254,12 +253,12 @@ impl Syncer {
     }
 
     /// Whether what is bad has not lasted long enough to be told.
-    fn is_in_doubt(&mut self, load: &FolderLoad, lost: &[String]) -> bool {
+    fn is_in_doubt(&mut self, load: &FolderLoad, gone: &[String]) -> bool {
         let errors = load.diagnostics.iter().filter(|it| it.is_error());
         let new = errors
             .map(ToString::to_string)
             .filter(|it| !self.told.contains(it));
-        let bad: BTreeSet<String> = new.chain(lost.iter().cloned()).collect();
+        let bad: BTreeSet<String> = new.chain(gone.iter().cloned()).collect();
         let now = Instant::now();
         if bad.is_empty() {
             return false;
@@ -274,10 +273,10 @@ impl Syncer {
     }
 
     /// Tells and stores what a look found beside new versions.
-    async fn tell_the_rest(&mut self, load: &FolderLoad, lost: &[String]) -> anyhow::Result<()> {
-        if !lost.is_empty() {
-            self.engine.store().mark_missing(lost).await?;
-            for dag_id in lost {
+    async fn tell_the_rest(&mut self, load: &FolderLoad, gone: &[String]) -> anyhow::Result<()> {
+        if !gone.is_empty() {
+            self.engine.store().mark_missing(gone).await?;
+            for dag_id in gone {
                 if let Some(it) = self.stored.get_mut(dag_id) {
                     it.is_missing = true;
                 }

@@ -39,6 +39,9 @@ const KILL_MARGIN: Duration = Duration::from_secs(3);
 /// each other where they meet.
 const EXCHANGES: usize = 2;
 
+/// So many free slots are worth a claim beside an exchange that is under way.
+const FEW: usize = 64;
+
 /// The exchange that a run belongs to: two of them must not wait for each other's lock on it.
 fn exchange_of(run: DagRunId) -> usize {
     usize::try_from(run.get()).unwrap_or(0) % EXCHANGES
@@ -62,6 +65,8 @@ struct Worker {
     hunger: Hunger,
     /// Slots that exchanges under way have been asked to fill.
     asked_for: AtomicUsize,
+    /// Exchanges that wait for the database.
+    under_way: AtomicUsize,
     /// Held for reading while a claim has not been taken on, for writing while lost answers are made good.
     claiming: RwLock<()>,
     /// By exchange: it claims nothing any more.
@@ -133,6 +138,7 @@ async fn work_as(
         attempts: TaskTracker::new(),
         hunger: Hunger::default(),
         asked_for: AtomicUsize::new(0),
+        under_way: AtomicUsize::new(0),
         claiming: RwLock::default(),
         is_sated: std::array::from_fn(|_| CancellationToken::new()),
         lost: CancellationToken::new(),
@@ -243,11 +249,18 @@ impl Worker {
     }
 
     /// Sets aside up to `most` free slots for a claim; given back by [`Worker::asked`].
-    fn ask_for(&self, most: usize) -> usize {
+    ///
+    /// None of a few slots, where there is nothing to report: an exchange that is under way asks for them when it is back,
+    /// and claims of a handful would cost as much as those of hundreds.
+    fn ask_for(&self, most: usize, has_reports: bool) -> usize {
         let running = self.lock();
         let taken = running.len() + self.asked_for.load(Ordering::Acquire);
         let slots = usize::from(self.engine.config().slots);
-        let asked = slots.saturating_sub(taken).min(most);
+        let free = slots.saturating_sub(taken);
+        if !has_reports && free < FEW && self.under_way.load(Ordering::Acquire) > 0 {
+            return 0;
+        }
+        let asked = free.min(most);
         self.asked_for.fetch_add(asked, Ordering::AcqRel);
         asked
     }

@@ -145,14 +145,17 @@ pub enum Paused {
 }
 
 impl Store {
-    /// Every DAG, for the services.
-    pub async fn known_dags(&self) -> Result<Vec<KnownDag>, StoreError> {
+    /// What the services know of DAGs: of every one, or of `only` these.
+    pub async fn known_dags(&self, only: Option<&[DagKey]>) -> Result<Vec<KnownDag>, StoreError> {
+        let only: Option<Vec<i32>> = only.map(|it| it.iter().map(|it| it.get()).collect());
         let rows = sqlx::query!(
             r#"select d.dag_key, d.dag_id, d.file, d.active_version_id, v.hash as "hash?", d.is_paused,
                 d.missing_since is not null as "is_missing!", d.watermark, d.watermark_reset, d.last_at,
                 (select count(*) from live_run r where r.dag_key = d.dag_key) as "live_runs!"
             from dag d left join dag_version v on v.dag_version_id = d.active_version_id
-            order by d.dag_id"#
+            where $1::int[] is null or d.dag_key = any($1)
+            order by d.dag_id"#,
+            only.as_deref()
         )
         .fetch_all(self.pool())
         .await?;

@@ -26,7 +26,7 @@ pub(super) const WORKLOAD: Workload = Workload {
 };
 
 async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
-    let tasks = bench.size(1000, 100);
+    let (tasks, turns) = (bench.size(1000, 100), bench.size(3, 1));
     let slow = SlowServer::start()?;
     let standalone = bench.standalone(Wanted::slots(tasks)).await?;
     let mut text = HEAD.to_owned();
@@ -42,11 +42,8 @@ async fn run(bench: &mut Bench) -> anyhow::Result<Vec<Row>> {
         Better::Lower,
         async || call_directly(&slow.url, tasks).await,
         async || {
-            standalone.rest.trigger("http").await?;
-            standalone.until_ended("http", 1).await?;
-            let rate = standalone.tasks_per_second("http", tasks).await?;
-            #[expect(clippy::cast_precision_loss, reason = "a count of tasks")]
-            Ok((tasks as f64 / rate, standalone.peak_memory()?))
+            let times = standalone.run_times("http", turns).await?;
+            Ok((times.whole, standalone.peak_memory()?))
         },
     )
     .await?;

@@ -54,10 +54,10 @@ struct Stamp {
 #[derive(Debug, Clone)]
 pub(super) enum Content {
     Text(Arc<str>),
-    /// Neither YAML nor SQL; the text is empty and only the path counts.
-    Other(Arc<str>),
-    /// A YAML or SQL file that cannot be read; and an empty text.
-    Unreadable(Arc<(Diagnostic, Arc<str>)>),
+    /// Neither YAML nor SQL; only the path counts.
+    Other,
+    /// A YAML or SQL file that cannot be read.
+    Unreadable(Arc<Diagnostic>),
 }
 
 impl Content {
@@ -65,16 +65,16 @@ impl Content {
     fn same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => Arc::ptr_eq(a, b),
-            (Self::Other(_), Self::Other(_)) => true,
+            (Self::Other, Self::Other) => true,
             (Self::Unreadable(a), Self::Unreadable(b)) => Arc::ptr_eq(a, b),
-            (Self::Text(_) | Self::Other(_) | Self::Unreadable(_), _) => false,
+            (Self::Text(_) | Self::Other | Self::Unreadable(_), _) => false,
         }
     }
 
-    pub(super) fn text(&self) -> Arc<str> {
+    pub(super) fn text(&self) -> &str {
         match self {
-            Self::Text(it) | Self::Other(it) => it.clone(),
-            Self::Unreadable(it) => it.1.clone(),
+            Self::Text(it) => it,
+            Self::Other | Self::Unreadable(_) => "",
         }
     }
 }
@@ -112,7 +112,7 @@ impl Disk {
         // Said here as well as of a DAG, because a config file is none.
         for file in self.files.values() {
             if let Content::Unreadable(it) = &file.content {
-                diagnostics.push(it.0.clone());
+                diagnostics.push(Diagnostic::clone(it));
             }
         }
         diagnostics
@@ -352,7 +352,7 @@ impl<'d> Walk<'d> {
             .iter()
             .any(|it| relative.ends_with(it));
         let content = match (is_text, read(path, metadata)) {
-            (false, _) => Content::Other("".into()),
+            (false, _) => Content::Other,
             (true, Ok(text)) => Content::Text(text.into()),
             (true, Err(problem)) => {
                 let message = format!("could not read the file: {}", problem.message);
@@ -361,7 +361,7 @@ impl<'d> Walk<'d> {
                 if let Some(hint) = problem.hint {
                     diagnostic.hint(hint);
                 }
-                Content::Unreadable(Arc::new((diagnostic, "".into())))
+                Content::Unreadable(Arc::new(diagnostic))
             }
         };
         // The same text keeps its address, which is what readings are compared by.
@@ -369,8 +369,7 @@ impl<'d> Walk<'d> {
             (Some(Content::Text(old)), Content::Text(new)) if **old == *new => {
                 Content::Text(old.clone())
             }
-            (Some(old @ Content::Other(_)), Content::Other(_)) => old.clone(),
-            (Some(Content::Unreadable(old)), Content::Unreadable(new)) if old.0 == new.0 => {
+            (Some(Content::Unreadable(old)), Content::Unreadable(new)) if **old == *new => {
                 Content::Unreadable(old.clone())
             }
             (Some(_) | None, new) => new,

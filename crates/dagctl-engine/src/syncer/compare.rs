@@ -32,20 +32,47 @@ pub(super) fn chosen<'a>(
     chosen
 }
 
-/// The good files that speak for a DAG whose active version is another. A folder of thousands has few at a time.
-pub(super) fn changed(load: &FolderLoad, stored: &Stored) -> Vec<Arc<LoadedDag>> {
-    let is_changed = |it: &LoadedDag| !is_active(it, stored.get(&it.dag_id));
-    let names: HashSet<&str> = load
-        .dags
-        .iter()
-        .filter(|it| it.is_good && is_changed(it))
-        .map(|it| it.dag_id.as_str())
-        .collect();
+/// What a look found that is not so in the database.
+#[derive(Debug, Default)]
+pub(super) struct Differences {
+    /// The good files that speak for a DAG whose active version is another.
+    pub(super) changed: Vec<Arc<LoadedDag>>,
+    /// DAGs whose file went away; a broken text leaves the last good version active.
+    pub(super) gone: Vec<String>,
+}
+
+/// Compares a look with the database. Of thousands of files few differ at a time, so all are gone through once.
+pub(super) fn differences(load: &FolderLoad, stored: &Stored) -> Differences {
+    let mut names: HashSet<&str> = HashSet::new();
+    let mut at_home = 0;
+    for it in &load.dags {
+        let known = stored.get(&it.dag_id);
+        at_home +=
+            usize::from(known.is_some_and(|known| !known.is_missing && known.file == it.file));
+        if it.is_good && !is_active(it, known) {
+            names.insert(&it.dag_id);
+        }
+    }
+    // Each file has one DAG: where all that are stored were found in their own file, none is gone.
+    let is_any_gone = stored.values().filter(|it| !it.is_missing).count() > at_home;
+    Differences {
+        changed: changed(load, stored, &names),
+        gone: if is_any_gone {
+            gone(load, stored)
+        } else {
+            vec![]
+        },
+    }
+}
+
+fn changed(load: &FolderLoad, stored: &Stored, names: &HashSet<&str>) -> Vec<Arc<LoadedDag>> {
     if names.is_empty() {
         return vec![];
     }
     let chosen = chosen(load, stored, |name| names.contains(name));
-    let changed = chosen.into_iter().filter(|it| is_changed(it));
+    let changed = chosen
+        .into_iter()
+        .filter(|it| !is_active(it, stored.get(&it.dag_id)));
     changed.cloned().collect()
 }
 
@@ -58,8 +85,7 @@ pub(super) fn is_active(loaded: &LoadedDag, stored: Option<&StoredDag>) -> bool 
     })
 }
 
-/// DAGs whose file went away; a broken text leaves the last good version active.
-pub(super) fn gone(load: &FolderLoad, stored: &Stored) -> Vec<String> {
+fn gone(load: &FolderLoad, stored: &Stored) -> Vec<String> {
     let named: HashSet<&str> = load.dags.iter().map(|it| it.dag_id.as_str()).collect();
     let broken = broken(load);
     sorted_names(stored.values().filter(|it| {

@@ -4,6 +4,7 @@
 //! that nothing waits, and hundreds under load, so that they share a commit.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dagctl_core::outcome::Outcome;
@@ -92,7 +93,7 @@ impl Exchange {
             }
             let asked = match is_stopping {
                 true => 0,
-                false => self.worker.ask_for(BATCH),
+                false => self.worker.ask_for(BATCH, !self.batch.is_empty()),
             };
             let is_due = !self.batch.is_empty() || asked > 0 && self.worker.hunger.is_felt();
             if is_due {
@@ -168,7 +169,10 @@ impl Exchange {
             only_children: !worker.hunger.is_felt(),
         };
         let heard = worker.hunger.heard();
-        match self.hot.finish(worker.id, &successes, wish).await {
+        worker.under_way.fetch_add(1, Ordering::AcqRel);
+        let answer = self.hot.finish(worker.id, &successes, wish).await;
+        worker.under_way.fetch_sub(1, Ordering::AcqRel);
+        match answer {
             Ok(finished) => {
                 self.pause = Duration::ZERO;
                 self.forget();

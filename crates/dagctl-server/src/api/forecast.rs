@@ -40,9 +40,8 @@ async fn next(
     Ask(query): Ask<NextQuery>,
 ) -> Answer<Json<NextRuns>> {
     let row = dags::find(&app, &dag_id).await?;
-    let known = app.store().known_dags().await?;
-    let known = known.into_iter().find(|it| it.dag_key == row.dag_key);
-    let (Some(known), Some(version)) = (known, row.version) else {
+    let known = app.store().known_dags(Some(&[row.dag_key])).await?;
+    let (Some(known), Some(version)) = (known.into_iter().next(), row.version) else {
         return Err(
             Failure::not_found(format!("DAG `{dag_id}` has no version that can run"))
                 .hint("`dagctl problems` says why"),
@@ -73,7 +72,7 @@ async fn simulate(
     let stretch = Stretch::read(query.from.as_deref(), query.to.as_deref(), now)
         .map_err(Failure::bad_request)?;
     let asked: HashSet<&str> = query.dags.iter().flat_map(|it| it.split(',')).collect();
-    let known = app.store().known_dags().await?;
+    let known = app.store().known_dags(None).await?;
     if let Some(missing) = asked
         .iter()
         .find(|it| !known.iter().any(|known| known.dag_id.as_str() == **it))

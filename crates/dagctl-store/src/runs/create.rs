@@ -9,7 +9,7 @@ use jiff_sqlx::ToSqlx;
 use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 
-use super::{Created, Idempotency, NewRun, StartedRuns, lock_places, start_queued};
+use super::{Created, Idempotency, NewRun, StartedRuns, start_queued};
 use crate::limits::set_deadlines;
 use crate::plans::letter;
 use crate::{Store, StoreError};
@@ -134,14 +134,13 @@ pub(crate) struct Creation {
     pub(crate) started: StartedRuns,
 }
 
-/// Makes runs within a transaction. The places of their DAGs are locked first: `max_active_runs` is counted below them.
+/// Makes runs within a transaction, which then holds the places of their DAGs: `max_active_runs` is counted below them.
 pub(crate) async fn create(
     tx: &mut Transaction<'static, Postgres>,
     new: &[NewRun],
 ) -> Result<Creation, StoreError> {
     let dags: BTreeSet<i32> = new.iter().map(|it| it.dag_key.get()).collect();
     let dags: Vec<i32> = dags.into_iter().collect();
-    lock_places(tx, &dags).await?;
     let mut created: Vec<Option<Created>> = vec![None; new.len()];
     let mut left: Vec<usize> = (0..new.len()).collect();
     while !left.is_empty() {

@@ -1,11 +1,17 @@
 -- Makes queued runs. A run whose idempotency key or name is taken is not made: no `queued_at` says so.
 --
--- The caller holds the places of their DAGs; no idempotency key comes twice. Keys are taken in order, so that two callers
--- never wait for each other.
-with asked as materialized (
+-- The places of their DAGs are locked before anything is written, as in `lock_places`: a statement that follows counts
+-- below the lock. No idempotency key comes twice. Keys are taken in order, so that two callers never wait for each other.
+with locked as materialized (
+    select count(pg_advisory_xact_lock(hashtext('dagctl max_active_runs'), dag_key)) as dags
+    from (select distinct dag_key from unnest($2::int[]) as it (dag_key) order by dag_key) it
+), asked as materialized (
     select clock.stamp + n as dag_run_id, it.*
     -- Time first, so that keys sort by creation and a partition is a stretch of time; the database's clock.
-    from (select (extract(epoch from clock_timestamp()) * 1000)::bigint << 20 | $1::bigint as stamp) clock,
+    from (
+            select (extract(epoch from clock_timestamp()) * 1000)::bigint << 20 | $1::bigint as stamp
+            from locked where dags > 0
+        ) clock,
         unnest($2::int[], $3::int[], $4::text[], $5::"char"[], $6::"char"[], $7::timestamptz[], $8::timestamptz[],
             $9::timestamptz[], $10::jsonb[], $11::text[], $12::text[], $13::text[], $14::text[], $15::bytea[],
             $16::int[])

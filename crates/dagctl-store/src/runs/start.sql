@@ -59,8 +59,15 @@ with waiting as materialized (
         k.max_tis_per_dag is not null
             or row_number() over (partition by s.dag_run_id, k.rule = 'x' order by k.priority, k.task_index)
                 > s.max_active_tasks as waits
-    from started s join dag_task k using (dag_version_id)
-    where (k.indegree = 0 or k.rule = 'a') and not s.goes_on
+    from started s
+    cross join lateral (
+        -- Ordered, or the planner may read the tasks of every version that there ever was.
+        select task_index, pool_key, queue_key, priority, pool_slots, own_priority, rule, max_tis_per_dag
+        from dag_task
+        where dag_task.dag_version_id = s.dag_version_id and (indegree = 0 or rule = 'a')
+        order by task_index
+    ) k
+    where not s.goes_on
 ), undecided as materialized (
     select dag_run_id from started where goes_on union select dag_run_id from root where is_held
 ), running as (
