@@ -179,3 +179,44 @@ async fn no_page_reads_more_than_one_week_of_a_table_and_few_blocks() {
         );
     }
 }
+
+/// The ways in which a plan reaches a table.
+fn ways(node: &Value, table: &str, found: &mut BTreeSet<String>) {
+    if node["Relation Name"] == table {
+        found.extend(node["Node Type"].as_str().map(str::to_owned));
+    }
+    for below in node["Plans"].as_array().into_iter().flatten() {
+        ways(below, table, found);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_starts_reads_no_tasks_but_those_of_its_version() {
+    let database = TestDatabase::migrated(&MIGRATIONS).await;
+    sqlx::raw_sql(include_str!("versions.sql"))
+        .execute(&database.pool)
+        .await
+        .unwrap();
+    let mut connection = database.pool.acquire().await.unwrap();
+    let text = include_str!("../src/runs/start.sql");
+    execute(
+        &mut connection,
+        format!("set plan_cache_mode = force_generic_plan; prepare start as {text}"),
+    )
+    .await;
+    let plan: Value = sqlx::query_scalar(
+        "explain (analyze, format json) execute start(array(select dag_key from dag))",
+    )
+    .persistent(false)
+    .fetch_one(&mut *connection)
+    .await
+    .unwrap();
+    let mut found = BTreeSet::new();
+    ways(&plan[0]["Plan"], "dag_task", &mut found);
+    assert_eq!(found, BTreeSet::from(["Index Scan".to_owned()]));
+    let started: i64 = sqlx::query_scalar("select count(*) from task_instance")
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    assert_eq!(started, 2_000, "the run was started");
+}
