@@ -45,8 +45,10 @@ pub(super) fn word(value: &str) -> String {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Frame {
-    /// Commands in `(…)` or `$(…)`.
+    /// Commands in `(…)`.
     Commands,
+    /// Commands in `$(…)`.
+    Substitution,
     Single,
     Double,
     /// `$'…'`.
@@ -57,15 +59,17 @@ enum Frame {
     /// `((…))`, with the brackets still open.
     Arithmetic(usize),
     Comment,
-    /// The word after `<<`.
+    /// The word after `<<`, and the quote that is open in it; a backslash quotes one character.
     Delimiter {
         word: String,
         begun: bool,
+        quote: Option<char>,
     },
-    /// The lines of here-documents, and the line so far.
+    /// The lines of here-documents, the line so far, and whether a backslash ends the line before.
     Document {
         delimiters: Vec<String>,
         line: String,
+        continued: bool,
     },
 }
 
@@ -94,7 +98,7 @@ impl Tracker {
             return Err("after a backslash");
         }
         let written = match self.frames.last() {
-            None | Some(Frame::Commands) => match self.last {
+            None | Some(Frame::Commands | Frame::Substitution) => match self.last {
                 Some('$') => return Err("after a `$`"),
                 _ => word(value),
             },
@@ -118,13 +122,16 @@ impl Tracker {
     fn follow(&mut self, it: char) {
         let before = self.last.replace(it);
         if std::mem::take(&mut self.escaped) {
-            self.word.push(it);
+            // A line that goes on begins no word by itself.
+            if it != '\n' {
+                self.word.push(it);
+            }
             // An escaped `$` or `<` means nothing to what follows.
             self.last = None;
             return;
         }
         match self.frames.last_mut() {
-            None | Some(Frame::Commands) => self.in_commands(it, before),
+            None | Some(Frame::Commands | Frame::Substitution) => self.in_commands(it, before),
             Some(Frame::Single) => {
                 if it == '\'' {
                     self.frames.pop();
@@ -143,7 +150,9 @@ impl Tracker {
                     self.frames.pop();
                 }
                 '`' => self.frames.push(Frame::Backtick),
-                '(' if before == Some('$') => self.open(Frame::Commands),
+                // `$$` is a number, and no beginning of what follows.
+                '$' if before == Some('$') => self.last = None,
+                '(' if before == Some('$') => self.open(Frame::Substitution),
                 '{' if before == Some('$') => self.frames.push(Frame::Parameter),
                 _ => {}
             },
@@ -181,27 +190,41 @@ impl Tracker {
                     self.in_commands(it, None);
                 }
             }
-            Some(Frame::Delimiter { word, begun }) => match it {
-                '-' if !*begun && word.is_empty() && before == Some('<') => {}
-                ' ' | '\t' if !*begun => {}
+            Some(Frame::Delimiter { word, begun, quote }) => match (it, *quote) {
+                (_, Some('\\')) => {
+                    word.push(it);
+                    *quote = None;
+                    self.last = None;
+                }
+                (_, Some(open)) if open == it => *quote = None,
+                (_, Some(_)) => word.push(it),
+                ('-', None) if before == Some('<') => {}
+                (' ' | '\t', None) if !*begun => {}
                 // `<<<` feeds a word, which is quoted like any other.
-                '<' if !*begun && before == Some('<') => {
+                ('<', None) if before == Some('<') => {
                     self.frames.pop();
                 }
-                ' ' | '\t' | '\n' | ';' | '|' | '&' | '(' | ')' | '<' | '>' => {
+                (' ' | '\t' | '\n' | ';' | '|' | '&' | '(' | ')' | '<' | '>', None) => {
                     let word = std::mem::take(word);
                     self.documents.push(word);
                     self.frames.pop();
                     self.word.clear();
                     self.in_commands(it, None);
                 }
-                '\'' | '"' | '\\' => *begun = true,
-                _ => {
+                ('\'' | '"' | '\\', None) => {
+                    *begun = true;
+                    *quote = Some(it);
+                }
+                (_, None) => {
                     *begun = true;
                     word.push(it);
                 }
             },
-            Some(Frame::Document { delimiters, line }) => {
+            Some(Frame::Document {
+                delimiters,
+                line,
+                continued,
+            }) => {
                 if it != '\n' {
                     line.push(it);
                     return;
@@ -214,6 +237,11 @@ impl Tracker {
                 {
                     self.lost = Some("after a here-document with an indented end");
                 }
+                if ended && *continued {
+                    // Without quotes around the delimiter, the two lines are one.
+                    self.lost = Some("after a here-document whose last line ends with a backslash");
+                }
+                *continued = line.ends_with('\\');
                 line.clear();
                 if ended {
                     delimiters.remove(0);
@@ -237,6 +265,12 @@ impl Tracker {
                 self.frames.push(Frame::Comment);
                 return;
             }
+            // A comment after `(…)` and `((…))`, but not in the word of an array.
+            '#' if before == Some(')') && !self.word.starts_with('$') => {
+                self.lost = Some("after a `)#`");
+            }
+            // `$$` is a number, and no beginning of what follows.
+            '$' if before == Some('$') => self.last = None,
             '\'' => self.frames.push(if before == Some('$') {
                 Frame::AnsiC
             } else {
@@ -247,25 +281,29 @@ impl Tracker {
             '{' if before == Some('$') => self.frames.push(Frame::Parameter),
             '(' if before == Some('(') => {
                 // `((`: the frame that the first bracket opened was no command.
-                self.frames.pop();
+                if self.frames.pop() == Some(Frame::Substitution) {
+                    self.word.push('$');
+                }
                 self.frames.push(Frame::Arithmetic(2));
             }
             '(' => {
-                self.open(Frame::Commands);
+                self.open(match before {
+                    Some('$') => Frame::Substitution,
+                    _ => Frame::Commands,
+                });
                 return;
             }
             ')' => {
-                if self.frames.last() == Some(&Frame::Commands) {
-                    self.frames.pop();
-                }
                 self.word.clear();
                 // What follows `$(…)` belongs to its word.
-                self.word.push(')');
-                return;
+                if self.frames.pop() == Some(Frame::Substitution) {
+                    self.word.push('$');
+                }
             }
             '<' if before == Some('<') => self.frames.push(Frame::Delimiter {
                 word: String::new(),
                 begun: false,
+                quote: None,
             }),
             ' ' | '\t' | '\n' | '\r' | ';' | '&' | '|' | '<' | '>' => {
                 if self.word == "case" && !self.frames.is_empty() {
@@ -276,6 +314,7 @@ impl Tracker {
                     self.frames.push(Frame::Document {
                         delimiters: std::mem::take(&mut self.documents),
                         line: String::new(),
+                        continued: false,
                     });
                 }
                 return;

@@ -127,7 +127,29 @@ fn a_value_is_refused_where_quotes_cannot_protect_it() {
         ("cat <<-'EOF'\n it's {{ params.x }}\nEOF", "here-document"),
         ("echo `echo {{ params.x }}`", "backticks"),
         ("echo \"`echo {{ params.x }}`\"", "backticks"),
+        ("cat <<A</dev/null\n{{ params.x }}\nA", "here-document"),
+        ("cat <<'E F'\n{{ params.x }}\nE F", "here-document"),
+        ("cat <<E\\ F\n{{ params.x }}\nE F", "here-document"),
+        (
+            "cat <<EOF\na \\\nEOF\n{{ params.x }}\nEOF",
+            "ends with a backslash",
+        ),
+        ("(echo a)# it's\necho {{ params.x }}", "`)#`"),
+        ("((y = 1))# it's\necho {{ params.x }}", "`)#`"),
         ("echo $((1 + {{ params.x }}))", "((…))"),
+        ("echo $(( (1) + (2) + {{ params.x }} ))", "((…))"),
+        (
+            "echo $((1 + '2')) {{ params.x }}",
+            "`((…))` that holds quotes",
+        ),
+        (
+            "echo $((1 + \"2\")) {{ params.x }}",
+            "`((…))` that holds quotes",
+        ),
+        (
+            "echo $((1 + `2`)) {{ params.x }}",
+            "`((…))` that holds quotes",
+        ),
         ("((y = {{ params.x }}))", "((…))"),
         ("echo ${y:-{{ params.x }}}", "${…}"),
         ("echo \"${y:-\"{{ params.x }}\"}\"", "${…}"),
@@ -166,6 +188,16 @@ fn a_value_is_taken_again_where_a_here_document_has_ended_for_sure() {
         "cat <<EOF\nit's\nEOF\nprintf %s {{ params.x }}",
         "cat <<-EOF\n\tit's\nEOF\nprintf %s {{ params.x }}",
         "cat <<A <<'B'\na\nA\nb\nB\nprintf %s {{ params.x }}",
+        "cat << E\nit's\nE\nprintf %s {{ params.x }}",
+        "cat <<\\E\nit's\nE\nprintf %s {{ params.x }}",
+        "cat <<E -\nit's\nE\nprintf %s {{ params.x }}",
+        "cat <<A-B\nit's\nA-B\nprintf %s {{ params.x }}",
+        "cat << -E\nit's\n-E\nprintf %s {{ params.x }}",
+        "cat <<--E\nit's\n-E\nprintf %s {{ params.x }}",
+        "cat <<\\<-E\nit's\n<-E\nprintf %s {{ params.x }}",
+        "cat <<'E F'\nit's\nE F\nprintf %s {{ params.x }}",
+        "cat <<E\\ F\nit's\nE F\nprintf %s {{ params.x }}",
+        "cat <<E\na \\\nb\nE\nprintf %s {{ params.x }}",
     ] {
         let script = shell(source, "a  'b").unwrap();
         let shown = String::from_utf8(run(&script)).unwrap();
@@ -203,6 +235,11 @@ fn brackets_and_number_signs_are_read_as_a_shell_reads_them() {
         ("echo \"${y:-${z:-d}} {{ params.x }}\"", "d it's;\n"),
         ("echo \"${y:-{a} {{ params.x }}\"", "{a it's;\n"),
         ("echo $((1 + (2 * 3))) {{ params.x }}", "7 it's;\n"),
+        ("echo $((1))#{{ params.x }}", "1#it's;\n"),
+        ("(echo a) # it's\necho {{ params.x }}", "a\nit's;\n"),
+        ("echo a \\\n# it's\necho {{ params.x }}", "a\nit's;\n"),
+        ("echo a\\\n#b {{ params.x }}", "a#b it's;\n"),
+        ("echo \\)#a {{ params.x }}", ")#a it's;\n"),
     ] {
         let script = shell(source, "it's;").unwrap();
         assert_eq!(
@@ -218,6 +255,10 @@ fn what_only_bash_reads_is_read_as_bash_reads_it() {
     for (source, wanted) in [
         (r"echo $'it\'s' {{ params.x }}", r"echo $'it\'s' 'v'"),
         ("cat <<<{{ params.x }}", "cat <<<'v'"),
+        ("cat <<<a\necho {{ params.x }}", "cat <<<a\necho 'v'"),
+        ("echo $${{ params.x }}", "echo $$'v'"),
+        ("echo $$'a\\' {{ params.x }}", "echo $$'a\\' 'v'"),
+        ("echo \"$$({{ params.x }})\"", "echo \"$$(\"'v'\")\""),
         (
             "((y = (1) + 2)); echo {{ params.x }}",
             "((y = (1) + 2)); echo 'v'",
