@@ -81,6 +81,11 @@ mod tests {
             bounds.hold(2.0) && !bounds.hold(0.0) && !bounds.hold(4.0) && !bounds.hold(f64::NAN)
         );
         assert_eq!(bounds.to_string(), "at least 1 and at most 3");
+        let exact = Bounds {
+            equals: Some(7.0),
+            ..Bounds::default()
+        };
+        assert!(exact.hold(7.0) && !exact.hold(6.0) && !exact.hold(8.0));
     }
 
     #[test]

@@ -109,6 +109,12 @@ mod tests {
     }
 
     #[test]
+    fn a_hundred_years_are_the_longest_duration() {
+        assert_eq!(parse("36600d"), Ok(Duration::from_secs(36_600 * 86_400)));
+        assert!(matches!(parse("36600d1s"), Err(DurationError::TooLong(_))));
+    }
+
+    #[test]
     fn people_read_it_back() {
         assert_eq!(human(Duration::from_secs(5400)), "1h30m");
         assert_eq!(human(Duration::from_millis(2500)), "2.5s");

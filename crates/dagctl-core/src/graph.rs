@@ -67,5 +67,10 @@ mod tests {
             Err(Cycle(vec![2, 3, 1]))
         );
         assert_eq!(topological(&[vec![0]]), Err(Cycle(vec![0])));
+        // A node before the cycle is no part of it.
+        assert_eq!(
+            topological(&[vec![], vec![0, 2], vec![1]]),
+            Err(Cycle(vec![2, 1]))
+        );
     }
 }

@@ -52,4 +52,20 @@ mod tests {
         assert_eq!(nearest("dss", ["ds", "ds_nodash"]), Some("ds"));
         assert_eq!(nearest("frobnicate", ["ds", "params"]), None);
     }
+
+    #[test]
+    fn the_longer_a_word_the_more_typos_it_may_have() {
+        for (found, word, is_near) in [
+            ("td", "ts", false),
+            ("urk", "url", true),
+            ("uqk", "url", false),
+            ("takss", "tasks", true),
+            ("reason", "region", true),
+            ("params", "parent", false),
+            ("dependant", "depend_on", true),
+            ("dependants", "depend_on", false),
+        ] {
+            assert_eq!(nearest(found, [word]).is_some(), is_near, "{found} {word}");
+        }
+    }
 }

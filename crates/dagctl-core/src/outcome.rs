@@ -173,3 +173,51 @@ impl FailureKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_by_itself_is_transient() {
+        let state = |it: &str| FailureKind::SqlState(it.to_owned());
+        for kind in [
+            FailureKind::Timeout,
+            FailureKind::Connect,
+            FailureKind::Http(429),
+            FailureKind::Http(500),
+            FailureKind::Http(599),
+            state("08006"),
+            state("40001"),
+            state("53300"),
+            state("55P03"),
+            state("57P01"),
+            state("58030"),
+            FailureKind::Exit(75),
+            FailureKind::Signal(9),
+        ] {
+            assert!(kind.is_transient(), "{}", kind.code());
+        }
+        for kind in [
+            FailureKind::Http(404),
+            FailureKind::Http(600),
+            state("42601"),
+            state("55006"),
+            FailureKind::Exit(1),
+            FailureKind::Check,
+            FailureKind::Cancelled,
+            FailureKind::LostWorker,
+        ] {
+            assert!(!kind.is_transient(), "{}", kind.code());
+        }
+    }
+
+    #[test]
+    fn only_what_waits_for_a_moment_knows_until_when() {
+        assert_eq!(
+            Wait::Until(Timestamp::UNIX_EPOCH).until(),
+            Some(Timestamp::UNIX_EPOCH)
+        );
+        assert_eq!(Wait::Poke.until(), None);
+    }
+}

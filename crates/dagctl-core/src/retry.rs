@@ -235,6 +235,9 @@ mod tests {
             ("connect", FailureKind::Connect, true),
             ("connect", FailureKind::Check, false),
             ("transient", FailureKind::Check, false),
+            ("timeout", FailureKind::Timeout, true),
+            ("timeout", FailureKind::Connect, false),
+            ("any", FailureKind::Exit(1), true),
         ];
         for (entry, kind, expected) in cases {
             assert_eq!(

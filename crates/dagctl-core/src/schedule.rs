@@ -157,9 +157,9 @@ impl ScheduleError {
             }
             Self::FieldCount { text, count: 6 } => {
                 let (seconds, rest) = text.split_once(char::is_whitespace)?;
-                let step = seconds.strip_prefix("*/").filter(|_| {
-                    rest.split_whitespace().all(|it| it == "*") && !rest.trim().is_empty()
-                });
+                let step = seconds
+                    .strip_prefix("*/")
+                    .filter(|_| rest.split_whitespace().all(|it| it == "*"));
                 Some(match step {
                     Some(step) => format!("write `{{every: {step}s}}`"),
                     None => format!("leave out the seconds: `{}`", rest.trim()),

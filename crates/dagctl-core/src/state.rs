@@ -222,4 +222,12 @@ mod tests {
             assert_eq!(TaskState::from_name(it.name()), Some(it));
         }
     }
+
+    #[test]
+    fn a_run_is_final_once_it_has_succeeded_or_failed() {
+        assert_eq!(
+            RunState::ALL.map(RunState::is_final),
+            [false, false, true, true]
+        );
+    }
 }

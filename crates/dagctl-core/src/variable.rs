@@ -57,14 +57,14 @@ impl Masker {
     ///
     /// Each line of a secret with several lines is a secret by itself.
     pub fn new<S: AsRef<str>>(secrets: impl IntoIterator<Item = S>) -> Self {
-        let forms: std::collections::BTreeSet<Vec<u8>> = secrets
+        let forms: std::collections::BTreeSet<String> = secrets
             .into_iter()
             .flat_map(|it| forms::of(it.as_ref()))
             .collect();
         if forms.is_empty() {
             return Self::default();
         }
-        let longest = forms.iter().map(Vec::len).max().unwrap_or_default();
+        let longest = forms.iter().map(String::len).max().unwrap_or_default();
         let automaton = AhoCorasick::builder()
             // Overlapping matches, so that no tail of a second secret shows behind a first.
             .match_kind(MatchKind::Standard)
@@ -94,7 +94,7 @@ impl Masker {
         Cow::Owned(masked)
     }
 
-    /// Where secrets stand; touching and overlapping ones are one.
+    /// Where secrets stand; overlapping ones are one.
     fn find(&self, text: &str) -> Vec<Range<usize>> {
         let Some(forms) = &self.forms else {
             return Vec::new();
@@ -102,8 +102,6 @@ impl Masker {
         let mut found: Vec<Range<usize>> = forms
             .find_overlapping_iter(text)
             .map(|it| it.range())
-            // The base64 forms are bytes of ASCII, and all others whole characters.
-            .filter(|it| text.is_char_boundary(it.start) && text.is_char_boundary(it.end))
             .collect();
         found.sort_by_key(|it| (it.start, it.end));
         let mut merged: Vec<Range<usize>> = Vec::new();

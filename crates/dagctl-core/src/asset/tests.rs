@@ -33,6 +33,8 @@ fn all_and_any_nest() {
         AssetExpression::Any(vec![leaf("a.y"), leaf("a.z"), leaf("a.x")]),
     ]);
     assert_eq!(expression.describe(), "a.x and (a.y or a.z or a.x)");
+    let alone = AssetExpression::All(vec![AssetExpression::Any(vec![leaf("a.y"), leaf("a.z")])]);
+    assert_eq!(alone.describe(), "a.y or a.z");
     let names: Vec<String> = expression
         .assets()
         .iter()

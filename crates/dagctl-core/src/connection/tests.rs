@@ -174,6 +174,26 @@ fn neither_debug_nor_display_nor_the_masked_uri_shows_a_secret() {
 }
 
 #[test]
+fn a_secret_shows_stars_and_whether_it_is_there() {
+    let secret = Secret::new("hunter22");
+    assert_eq!(format!("{secret} {secret:?}"), "*** ***");
+    assert_eq!(secret.expose(), "hunter22");
+    assert!(!secret.is_empty() && Secret::default().is_empty());
+}
+
+#[test]
+fn an_address_in_brackets_is_written_in_brackets() {
+    let uri = "redshift://user@[::1]:5439/db";
+    assert_eq!(parse(uri).uri().expose(), uri);
+}
+
+#[test]
+fn only_http_takes_its_type_from_the_address_behind_it() {
+    assert_eq!(parse("http://https://host").conn_type, "https");
+    assert_eq!(parse("ftp://https://host").conn_type, "ftp");
+}
+
+#[test]
 fn a_schema_stands_before_the_path_of_an_address_in_the_host() {
     let of = |schema: Option<&str>, host: &str| {
         let mut it = Connection {

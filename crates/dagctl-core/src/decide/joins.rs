@@ -57,13 +57,12 @@ fn skipped_by(dag: &Dag, branch: TaskIndex, option: &BranchOption) -> Vec<(TaskI
         let upstream = || dag.upstream(at).iter().copied();
         let skipped = upstream().find(|it| look.verdict(*it) == Some(Verdict::Skipped));
         // What is not followed is meant to be skipped, and so is what comes after nothing else.
-        let is_followed = chosen.contains(&at);
         let comes_after_followed =
             upstream().any(|it| look.verdict(it) == Some(Verdict::Success) && chosen.contains(&it));
         if let (Some(skipped), Verdict::Skipped, true) = (
             skipped,
             verdict,
-            is_followed && (comes_after_followed || followed.contains(&at)),
+            comes_after_followed || followed.contains(&at),
         ) && task.trigger_rule.passes_on_skips()
         {
             joins.push((at, skipped));

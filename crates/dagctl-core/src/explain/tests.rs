@@ -253,6 +253,49 @@ fn a_task_that_waits_for_something_else_says_for_what() {
 }
 
 #[test]
+fn a_task_of_a_run_that_is_set_aside_says_so_unless_it_has_settled() {
+    let aside = RunFacts {
+        look_error: Some("no such task".to_owned()),
+        ..running()
+    };
+    for state in TaskState::ALL {
+        let said = task(&of(state), &aside).sentence;
+        let is_aside = said == "its run is set aside: `dagctl explain` of the run says why";
+        assert_eq!(is_aside, !state.is_final(), "{state}: {said}");
+    }
+}
+
+#[test]
+fn a_task_that_waits_for_nothing_else_says_where_it_stands() {
+    let queued = RunFacts {
+        state: RunState::Queued,
+        ..running()
+    };
+    assert_eq!(
+        task(&of(TaskState::None), &queued).sentence,
+        "its run has not started"
+    );
+    assert_eq!(
+        sentence(of(TaskState::None)),
+        "what it waits for has settled, and what becomes of it is being decided"
+    );
+    assert_eq!(sentence(of(TaskState::Running)), "it runs, attempt 1");
+    let on_worker = TaskFacts {
+        worker: Some("w1".to_owned()),
+        ..of(TaskState::Running)
+    };
+    assert_eq!(sentence(on_worker), "it runs, attempt 1, on worker w1");
+    let pokes = TaskFacts {
+        retry_at: Some(at("2026-03-01T08:05:00Z")),
+        ..of(TaskState::UpForReschedule)
+    };
+    assert_eq!(
+        sentence(pokes),
+        "what it waits for is not there yet, and it looks again at 2026-03-01 08:05:00 UTC"
+    );
+}
+
+#[test]
 fn a_settled_task_says_why_where_there_is_a_reason() {
     let settled = |state, error: Option<&str>| {
         sentence(TaskFacts {

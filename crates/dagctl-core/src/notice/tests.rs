@@ -127,6 +127,46 @@ fn failures_of_one_run_are_one_message_that_names_each_with_its_error() {
 }
 
 #[test]
+fn several_tasks_are_spoken_of_as_several() {
+    for (event, what) in [
+        (NoticeEvent::Failure, "failed"),
+        (NoticeEvent::Retry, "failed and are tried again"),
+        (NoticeEvent::Skipped, "were skipped"),
+    ] {
+        let notice = Notice {
+            tasks: vec![news("orders", ""), news("clients", "")],
+            ..bare(event)
+        };
+        assert_eq!(
+            notice.subject(),
+            format!("2 tasks of DAG Build_Summary {what}")
+        );
+    }
+}
+
+#[test]
+fn a_request_without_data_of_its_own_says_all_facts() {
+    assert_eq!(
+        failure().as_value(),
+        json!({
+            "event": "failure",
+            "dag_id": "Build_Summary",
+            "run_id": "manual__2026-03-01",
+            "owner": "data",
+            "commit": "0123456789abcdef0123",
+            "run_url": "http://h/r",
+            "tasks": [{
+                "task_id": "build.mau_summary",
+                "attempt": 3,
+                "error": "syntax error at or near \"by\"\nLINE 3: over (parition by x)",
+                "log_url": "http://localhost:8080/runs/1?task=a&try=3",
+            }],
+            "text": failure().text(Markup::Plain),
+        })
+    );
+}
+
+#[test]
 fn of_a_thousand_failures_every_one_is_named() {
     let tasks: Vec<_> = (0..200)
         .map(|it| news(&format!("load.shop_{it}"), &"x".repeat(1000)))

@@ -340,4 +340,5 @@ fn an_answer_is_read_as_it_is_written() {
     for it in Answer::ALL {
         assert_eq!(Answer::from_letter(it.letter()), Some(it));
     }
+    assert_eq!(Answer::from_letter('x'), None);
 }

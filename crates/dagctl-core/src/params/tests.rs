@@ -230,7 +230,15 @@ fn formats_are_checked() {
                 "s3://bucket/key",
                 "file:///tmp/x",
             ][..],
-            &["example.com", "/a/b", "https://", "https://a b/", ""][..],
+            &[
+                "example.com",
+                "/a/b",
+                "https://",
+                "https://a b/",
+                "https://a/b c",
+                "https://a/b\u{7}c",
+                "",
+            ][..],
         ),
         (ParamFormat::Multiline, &["a\nb", ""][..], &[][..]),
     ] {

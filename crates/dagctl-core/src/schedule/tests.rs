@@ -33,6 +33,7 @@ fn six_fields_are_refused_with_the_five_that_were_meant() {
     hint: leave out the seconds: `0 2 * * *`
     ");
     assert!(error("*/30 * * * * *").ends_with("hint: write `{every: 30s}`"));
+    assert!(error("*/30 0 2 * * *").ends_with("hint: leave out the seconds: `0 2 * * *`"));
     assert!(error("0 0 2 * * * 2026").contains("has 7 fields"));
     assert!(error("daily").contains("has 1 field;"));
 }
@@ -46,13 +47,21 @@ fn a_bad_field_is_named_with_what_it_may_be() {
         ("5/15 * * * *", "hint: write `5-59/15`"),
         ("/15 * * * *", "hint: write `*/15`"),
         ("*/0 * * * *", "has no step of 1 or more"),
-        ("0 0 * MON *", "the month `MON` in"),
+        (
+            "0 0 * MON *",
+            "the month `MON` in `0 0 * MON *` is not a value;",
+        ),
         ("0 0 1 1JAN *", "the month `1JAN` in"),
         ("0 0 * * MONDAY", "the day of week `MONDAY` in"),
         ("0 0 32 * *", "the day of month `32` in"),
         ("0 0 * * 8", "the day of week `8` in"),
         ("0 0 * * 1#6", "the day of week `1#6` in"),
-        ("0 , * * *", "the hour `` in"),
+        ("0 0 * * 0MON#2", "the day of week `0MON#2` in"),
+        ("0 , * * *", "the hour `` in `0 , * * *` is not a value;"),
+        (
+            "999 * * * *",
+            "the minute `999` in `999 * * * *` is out of range;",
+        ),
         ("☃ * * * *", "the minute `☃` in"),
     ] {
         assert!(error(text).contains(wanted), "{}", error(text));
@@ -110,6 +119,7 @@ fn schedules_are_said_in_words() {
         ),
         ("30 8 * * 1", "every Monday at 08:30"),
         ("30 8 * * MON-FRI", "Monday to Friday at 08:30"),
+        ("30 8 * * 1-3,2-5", "Monday to Friday at 08:30"),
         ("30 8 * * 0,6", "Saturday and Sunday at 08:30"),
         ("@weekly", "every Sunday at 00:00"),
         ("@monthly", "on the 1st of every month at 00:00"),
@@ -122,6 +132,29 @@ fn schedules_are_said_in_words() {
         ("@once", "once"),
     ] {
         assert_eq!(words(text), wanted, "{text}");
+    }
+}
+
+#[test]
+fn days_are_counted_as_people_count_them() {
+    for (day, wanted) in [
+        (1, "1st"),
+        (2, "2nd"),
+        (3, "3rd"),
+        (4, "4th"),
+        (11, "11th"),
+        (12, "12th"),
+        (13, "13th"),
+        (21, "21st"),
+        (22, "22nd"),
+        (23, "23rd"),
+        (30, "30th"),
+        (31, "31st"),
+    ] {
+        assert_eq!(
+            words(&format!("0 0 {day} * *")),
+            format!("on the {wanted} of every month at 00:00")
+        );
     }
 }
 
@@ -164,6 +197,8 @@ fn an_error_stays_on_one_line_whatever_it_quotes() {
     let message = error(&text);
     assert!(!message.contains(['\n', '\u{1b}']), "{message}");
     assert!(message.chars().count() < 400, "{message}");
+    assert_eq!(clip(&"x".repeat(80)), "x".repeat(80));
+    assert_eq!(clip(&"x".repeat(81)), "x".repeat(80) + "…");
 }
 
 proptest! {

@@ -89,7 +89,7 @@ fn names_become_numbers_and_each_is_bound_once() {
 fn casts_slices_strings_and_comments_hold_no_binds() {
     for sql in [
         "select a::int, ':x', \":y\", $$:z$$",
-        "select a[1:n], a[i:n], f(x)[b:c], a[:2]",
+        "select a[1:n], a[i:n], f(x)[b:c], a[:2], a[f(i):n]",
         "select 1 -- :x\n /* :y */",
         "select f(a := 1)",
         "select '12:30'::time, 5 : 3",
@@ -104,6 +104,11 @@ fn a_bind_may_be_cast_stand_in_brackets_or_follow_an_array() {
     assert_eq!(bound("select array[:a, :b]").0, "select array[$1, $2]");
     assert_eq!(bound("select a[(:a):(:b)]").0, "select a[($1):($2)]");
     assert_eq!(bound("select x[1], :a").0, "select x[1], $1");
+    assert_eq!(bound("select x[1] limit :a").0, "select x[1] limit $1");
+    assert_eq!(
+        bound("select x[f(1)] limit :a").0,
+        "select x[f(1)] limit $1"
+    );
 }
 
 #[test]
@@ -130,6 +135,15 @@ fn words_are_those_outside_quotes_and_comments() {
     assert_eq!(words("Select 'from' /* x */ a -- y"), ["SELECT", "A"]);
     assert_eq!(first_word("-- note\n (with x as (select 1)"), "WITH");
     assert_eq!(first_word("'text'"), "");
+}
+
+#[test]
+fn a_word_holds_letters_of_any_language_signs_beyond_ascii_digits_and_dollars() {
+    assert_eq!(
+        words("select preço€ from t2 as a$b"),
+        ["SELECT", "PREÇO€", "FROM", "T2", "AS", "A$B"]
+    );
+    assert_eq!(bound("select :€2").1, ["€2"]);
 }
 
 #[test]

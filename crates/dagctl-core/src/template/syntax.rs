@@ -45,8 +45,6 @@ pub(super) struct Path<'a> {
     pub(super) method: Option<&'a str>,
     /// Whether it may be missing: under `default`, `is defined` or `.get`.
     pub(super) guarded: bool,
-    /// Whether an attribute follows that is only known when it is rendered.
-    pub(super) open: bool,
     /// Where it stands.
     pub(super) range: Range<usize>,
 }
@@ -83,7 +81,6 @@ pub(super) fn path<'a>(expr: &Expr<'a>) -> Option<Path<'a>> {
             segments: vec![Cow::Borrowed(var.id)],
             method: None,
             guarded: false,
-            open: false,
             range: range(var.span()),
         }),
         Expr::GetAttr(get) => {
@@ -250,7 +247,6 @@ impl<'a> Walk<'_, 'a> {
     fn indexed(&mut self, expr: &Expr<'a>, range: Range<usize>) {
         match path(expr) {
             Some(found) => self.path(Path {
-                open: true,
                 range: found.range.start..range.end,
                 ..found
             }),
@@ -273,12 +269,9 @@ impl<'a> Walk<'_, 'a> {
                 {
                     // `.get("x")` is one more attribute, which may be missing.
                     found.guarded = true;
-                    match key {
-                        Expr::Const(key) => {
-                            found.segments.push(Cow::Owned(key.value.to_string()));
-                            found.method = None;
-                        }
-                        _ => found.open = true,
+                    if let Expr::Const(key) = key {
+                        found.segments.push(Cow::Owned(key.value.to_string()));
+                        found.method = None;
                     }
                 }
                 self.path(found);

@@ -157,10 +157,10 @@ fn names_of_every_template_are_taken() {
     for name in [
         "ds", "params", "range", "dict", "staging", "response", "error",
     ] {
-        assert!(super::names::is_taken(name), "{name}");
+        assert!(is_taken(name), "{name}");
     }
     for name in ["file", "item", "days"] {
-        assert!(!super::names::is_taken(name), "{name}");
+        assert!(!is_taken(name), "{name}");
     }
 }
 
@@ -555,5 +555,7 @@ fn truth_is_jinjas() {
 }
 
 mod checks;
+mod errors;
+mod moments;
 mod python;
 mod scripts;

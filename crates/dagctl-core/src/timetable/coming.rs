@@ -287,6 +287,13 @@ mod tests {
             ]
         );
         assert_eq!(marks("30 1 * * *", "UTC", from), [""; 0]);
+        assert_eq!(
+            marks("45 * * * *", "Australia/Lord_Howe", "2026-04-03T20:00Z"),
+            [
+                "01:45+11 clock goes back from 02:00 to 01:30: 01:45 happens twice, this is the first",
+                "01:45+10:30 clock goes back from 02:00 to 01:30: 01:45 happens twice, this is the second",
+            ]
+        );
     }
 
     #[test]
@@ -295,6 +302,12 @@ mod tests {
             marks("0 2 * * *", "Pacific/Apia", "2011-12-29T13:00Z"),
             [
                 "00:00+14 clock goes forward from 2011-12-30 00:00 to 2011-12-31 00:00: there is no 02:00, so it runs at 2011-12-31 00:00"
+            ]
+        );
+        assert_eq!(
+            marks("30 * * * *", "Pacific/Apia", "2011-12-29T13:00Z"),
+            [
+                "00:30+14 clock goes forward from 2011-12-30 00:00 to 2011-12-31 00:00: there is no 00:30, 01:30, 02:30, 03:30 and 20 more, so nothing runs then"
             ]
         );
     }

@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::walker::ZONES;
 use super::*;
 
+mod dates;
+
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }

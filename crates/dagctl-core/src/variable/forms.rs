@@ -6,7 +6,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use super::SHORTEST_MASKED;
 
 /// Every form of a secret, and of each of its lines; none where it is too short.
-pub(super) fn of(secret: &str) -> Vec<Vec<u8>> {
+pub(super) fn of(secret: &str) -> Vec<String> {
     let mut forms = Vec::new();
     let lines = secret.lines().map(str::trim).filter(|it| *it != secret);
     for part in std::iter::once(secret).chain(lines) {
@@ -18,7 +18,7 @@ pub(super) fn of(secret: &str) -> Vec<Vec<u8>> {
     forms
 }
 
-fn escaped(secret: &str, forms: &mut Vec<Vec<u8>>) {
+fn escaped(secret: &str, forms: &mut Vec<String>) {
     let json = in_json(secret);
     let mut texts = vec![
         secret.to_owned(),
@@ -69,7 +69,7 @@ fn escaped(secret: &str, forms: &mut Vec<Vec<u8>>) {
     }
     texts.push(secret.bytes().map(|it| format!("{it:02x}")).collect());
     texts.push(secret.bytes().map(|it| format!("{it:02X}")).collect());
-    forms.extend(texts.into_iter().map(String::into_bytes));
+    forms.extend(texts);
 }
 
 /// What libraries leave as it is: RFC 3986, forms, Python, JavaScript, and the browsers' rules
@@ -145,7 +145,7 @@ fn in_url(text: &str, kept: &str, case: Case) -> String {
 
 /// The secret at each of the three places it can have in the groups of a longer text,
 /// as in `base64("user:secret")`, without the characters that its neighbours share in.
-fn base64(secret: &[u8], forms: &mut Vec<Vec<u8>>) {
+fn base64(secret: &[u8], forms: &mut Vec<String>) {
     for before in 0..3 {
         let mut bytes = vec![0; before];
         bytes.extend_from_slice(secret);
@@ -155,7 +155,7 @@ fn base64(secret: &[u8], forms: &mut Vec<Vec<u8>>) {
             let encoded = engine.encode(&bytes);
             let form = &encoded[first..end.max(first)];
             if form.len() >= SHORTEST_MASKED {
-                forms.push(form.as_bytes().to_vec());
+                forms.push(form.to_owned());
             }
         }
     }

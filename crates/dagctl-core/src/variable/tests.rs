@@ -85,6 +85,11 @@ fn overlapping_secrets_leave_no_tail() {
         "-***-"
     );
     assert_eq!(Masker::new(["hunter2", "hunter22"]).mask("hunter22"), "***");
+    // What only touches is shown alike wherever a stream is cut.
+    assert_eq!(
+        Masker::new(["hunter22"]).mask("-hunter22hunter22-"),
+        "-******-"
+    );
 }
 
 #[test]
@@ -143,11 +148,26 @@ fn an_endless_line_is_shown_in_parts_that_cut_no_secret() {
 }
 
 #[test]
+fn a_line_without_an_end_is_held_back_until_it_is_long_enough_for_any_secret() {
+    for (longest, limit) in [(40, LONGEST_LINE), (40_000, 80_000)] {
+        let mut stream = StreamMasker::new(Masker {
+            longest,
+            ..Masker::new(["hunter22"])
+        });
+        assert_eq!(stream.push(&"x".repeat(limit)), "", "{longest}");
+        assert!(!stream.push("x").is_empty(), "{longest}");
+    }
+}
+
+#[test]
 fn debug_shows_no_secret() {
     let masker = Masker::new(["hunter22"]);
     let mut stream = StreamMasker::new(masker.clone());
     stream.push("hunter22");
-    assert!(!format!("{masker:?} {stream:?}").contains("hunter22"));
+    assert_eq!(
+        format!("{masker:?} {stream:?}"),
+        "Masker { .. } StreamMasker { .. }"
+    );
 }
 
 #[test]

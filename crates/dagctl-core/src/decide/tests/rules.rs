@@ -136,21 +136,24 @@ fn a_branch_that_failed_or_was_marked_a_success_left_no_decision() {
     );
 }
 
+/// Each join with its branch and the upstream task that is skipped.
+fn joins(dag: &Dag) -> Vec<String> {
+    let name = |it: TaskIndex| dag.task(it).unwrap().task_id.to_string();
+    skipped_joins(dag)
+        .into_iter()
+        .map(|(join, branch, skipped)| [name(join), name(branch), name(skipped)].join(" "))
+        .collect()
+}
+
 #[test]
 fn joins_that_would_be_skipped_with_a_path_are_found() {
-    let joins = |rule| {
-        let dag = fork(rule);
-        let name = |it: TaskIndex| dag.task(it).unwrap().task_id.to_string();
-        let found = skipped_joins(&dag);
-        found
-            .into_iter()
-            .map(|(join, branch, skipped)| [name(join), name(branch), name(skipped)].join(" "))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(joins(TriggerRule::AllSuccess), ["join choose right"]);
-    assert_eq!(joins(TriggerRule::NoneSkipped), ["join choose right"]);
-    assert!(joins(TriggerRule::NoneFailedMinOneSuccess).is_empty());
-    assert!(joins(TriggerRule::OneSuccess).is_empty());
+    for rule in TriggerRule::ALL {
+        let expected: &[&str] = match rule.name() {
+            "all_success" | "none_skipped" => &["join choose right"],
+            _ => &[],
+        };
+        assert_eq!(joins(&fork(rule)), expected, "{}", rule.name());
+    }
     // What comes after one path alone, and after something else, is meant to be skipped with that path.
     let one_path = dag(
         vec![
@@ -163,6 +166,31 @@ fn joins_that_would_be_skipped_with_a_path_are_found() {
         16,
     );
     assert!(skipped_joins(&one_path).is_empty());
+}
+
+#[test]
+fn a_join_is_found_after_or_among_what_a_branch_follows_and_what_comes_after_it_is_not() {
+    let after = |name, upstream: &[&str]| task(name, TriggerRule::AllSuccess, upstream);
+    let two_paths = dag(
+        vec![
+            branch("choose", &[&["left"], &["right"]]),
+            after("left", &["choose"]),
+            after("right", &["choose"]),
+            after("join", &["left", "right"]),
+            after("next", &["join"]),
+        ],
+        16,
+    );
+    assert_eq!(joins(&two_paths), ["join choose right"]);
+    let past_it = dag(
+        vec![
+            branch("choose", &[&["left"], &["join"]]),
+            after("left", &["choose"]),
+            after("join", &["choose", "left"]),
+        ],
+        16,
+    );
+    assert_eq!(joins(&past_it), ["join choose left"]);
 }
 
 /// `make` is set up, `work` and `more` use it, `clean` tears it down.

@@ -53,7 +53,16 @@ fn an_unknown_name_comes_with_the_one_that_was_meant() {
         problems("{{ staging }}"),
         ["staging: unknown name `staging` [`staging` is known in checks only]"]
     );
+    assert_eq!(
+        problems("{{ response.json }}{{ error.summary }}{{ file.path }}"),
+        [
+            "response: unknown name `response` [`response` is known in the expressions of `http` only]",
+            "error: unknown name `error` [`error` is known in notifiers only]",
+            "file: unknown name `file`",
+        ]
+    );
     let checks = Scope {
+        items: vec!["file".to_owned()],
         staging: true,
         response: true,
         error: true,
@@ -61,7 +70,7 @@ fn an_unknown_name_comes_with_the_one_that_was_meant() {
     };
     assert_eq!(
         in_form(
-            "{{ staging }}{{ response.json.x }}{{ error.summary }}",
+            "{{ staging }}{{ response.json.x }}{{ error.summary }}{{ file.path }}",
             Form::Text,
             &checks
         ),
@@ -81,6 +90,33 @@ fn every_problem_is_reported_in_order_and_points_at_its_place() {
             "odd_one: unknown test `odd_one`",
         ]
     );
+}
+
+#[test]
+fn every_part_of_a_statement_is_checked() {
+    for source in [
+        "{% for x in [1] if nope %}{% endfor %}",
+        "{{ ds[nope:] }}",
+        "{{ ds[:nope] }}",
+        "{{ ds[::nope] }}",
+        "{{ 1 if ds else nope }}",
+        "{% set x | replace(nope, '') %}{% endset %}",
+    ] {
+        assert_eq!(problems(source), ["nope: unknown name `nope`"], "{source}");
+    }
+}
+
+#[test]
+fn a_place_in_a_source_holds_whole_characters() {
+    for (range, clamped) in [
+        (0..2, 0..2),
+        (1..3, 0..5),
+        (2..4, 2..5),
+        (2..9, 2..5),
+        (7..9, 5..5),
+    ] {
+        assert_eq!(check::clamp("é한", range.clone()), clamped, "{range:?}");
+    }
 }
 
 #[test]
@@ -182,6 +218,8 @@ fn a_dates_attributes_and_methods_are_known() {
         ["logical_date.yaer: `logical_date` has no `yaer`; did you mean `year`? [write `year`]"]
     );
     assert_eq!(problems("{{ logical_date.strfime('%Y') }}").len(), 1);
+    assert_eq!(problems("{{ logical_date.yaer.strip() }}").len(), 1);
+    assert_eq!(problems("{{ logical_date.yaer.strftime('%Y') }}").len(), 1);
     assert_eq!(
         problems("{{ logical_date.start_of('month').year }}"),
         [""; 0]
