@@ -8,6 +8,7 @@ mod bench;
 mod counters;
 mod dag_file;
 mod drain;
+mod flood;
 mod floors;
 mod history;
 mod place;

@@ -11,7 +11,7 @@ pub(crate) struct Rest {
     http: reqwest::Client,
     /// The server's address, without a slash at its end.
     pub(crate) url: String,
-    token: String,
+    pub(crate) token: String,
 }
 
 impl Rest {
@@ -58,20 +58,6 @@ impl Rest {
             .json(&TriggerRequest::default());
         let triggered: Triggered = serde_json::from_slice(&self.send(request).await?)?;
         Ok(triggered.run)
-    }
-
-    /// Triggers many runs over so many connections at the same time.
-    pub(crate) async fn trigger_many(
-        &self,
-        dag_id: &str,
-        runs: usize,
-        connections: usize,
-    ) -> anyhow::Result<()> {
-        use futures::{StreamExt, TryStreamExt, stream};
-        stream::iter((0..runs).map(|_| self.trigger(dag_id)))
-            .buffer_unordered(connections)
-            .try_for_each(async |_| Ok(()))
-            .await
     }
 
     /// Lets nothing of a pool start, or everything again.

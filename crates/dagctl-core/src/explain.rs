@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::state::{RunState, TaskState};
+use crate::timetable::MOST_COUNTED;
 
 /// Why something does not move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,8 +166,15 @@ pub fn dag(facts: &DagFacts) -> Explanation {
         }
     };
     if let Some((count, why, at)) = &facts.skipped {
-        let runs = plural(*count, "interval was", "intervals were");
-        sentence.push_str(&format!("; {runs} left out at {}: {why}", moment(*at)));
+        let runs = match *count >= i64::from(MOST_COUNTED) {
+            true => format!("at least {count} intervals were"),
+            false => plural(*count, "interval was", "intervals were"),
+        };
+        let why = match why.as_str() {
+            "catchup" => "since `catchup` is false",
+            why => why,
+        };
+        sentence.push_str(&format!("; {runs} left out at {}, {why}", moment(*at)));
     }
     if let Some((error, _)) = &facts.broken {
         sentence.push_str(&format!(

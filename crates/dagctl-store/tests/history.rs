@@ -204,16 +204,22 @@ async fn a_run_that_starts_reads_no_tasks_but_those_of_its_version() {
         format!("set plan_cache_mode = force_generic_plan; prepare start as {text}"),
     )
     .await;
-    let plan: Value = sqlx::query_scalar(
-        "explain (analyze, format json) execute start(array(select dag_key from dag))",
-    )
-    .persistent(false)
-    .fetch_one(&mut *connection)
-    .await
-    .unwrap();
+    let dag_key: i32 = sqlx::query_scalar("select dag_key from dag")
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
+    let explain = format!("explain (analyze, format json) execute start(array[{dag_key}])");
+    let plan: Value = sqlx::query_scalar(AssertSqlSafe(explain))
+        .persistent(false)
+        .fetch_one(&mut *connection)
+        .await
+        .unwrap();
     let mut found = BTreeSet::new();
     ways(&plan[0]["Plan"], "dag_task", &mut found);
-    assert_eq!(found, BTreeSet::from(["Index Scan".to_owned()]));
+    assert!(
+        !found.is_empty() && !found.contains("Seq Scan"),
+        "{found:?}"
+    );
     let started: i64 = sqlx::query_scalar("select count(*) from task_instance")
         .fetch_one(&mut *connection)
         .await

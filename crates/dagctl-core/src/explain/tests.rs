@@ -401,13 +401,20 @@ fn a_dag_says_when_it_runs_next_or_why_it_does_not() {
     assert_eq!(paused.sentence, "its schedule was paused by kim");
     assert_eq!(paused.since, Some(at("2026-03-01T09:00:00Z")));
     let skipped = DagFacts {
-        skipped: Some((3, "catchup: false".to_owned(), at("2026-03-01T09:00:00Z"))),
+        skipped: Some((3, "catchup".to_owned(), at("2026-03-01T09:00:00Z"))),
         ..good.clone()
     };
     assert_eq!(
         said(&skipped),
-        "its next run is due at 2026-03-02 00:00:00 UTC; 3 intervals were left out at 2026-03-01 09:00:00 UTC: catchup: false"
+        "its next run is due at 2026-03-02 00:00:00 UTC; 3 intervals were left out at 2026-03-01 09:00:00 UTC, since \
+         `catchup` is false"
     );
+    // No more than a thousand are counted.
+    let many = DagFacts {
+        skipped: Some((1000, "catchup".to_owned(), at("2026-03-01T09:00:00Z"))),
+        ..good.clone()
+    };
+    assert!(said(&many).contains("; at least 1000 intervals were left out at "));
     let news = DagFacts {
         schedule: Some("on news of raw.orders".to_owned()),
         awaits_news: true,
