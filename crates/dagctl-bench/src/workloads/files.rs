@@ -53,7 +53,7 @@ async fn from_nothing(standalone: &Standalone, files: usize) -> anyhow::Result<f
     write_files(&staged, files)?;
     let begun = Instant::now();
     std::fs::rename(&staged, standalone.place.dags().join("many"))?;
-    until(standalone, Duration::from_millis(10), &active(files)).await?;
+    until(standalone, Duration::from_millis(5), &active(files)).await?;
     Ok(begun.elapsed().as_secs_f64())
 }
 

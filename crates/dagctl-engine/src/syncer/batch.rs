@@ -14,6 +14,8 @@ use tracing::{error, info};
 /// A transaction of more tasks holds its locks for longer than somebody who triggers a run should wait.
 const MOST_TASKS: usize = 5_000;
 const MOST_DAGS: usize = 500;
+/// A transaction of fewer is not worth a second connection.
+const FEW_DAGS: usize = 50;
 /// One makes the rows of the next while Postgres works.
 const AT_ONCE: usize = 2;
 
@@ -68,11 +70,12 @@ pub(super) async fn activate(
 
 fn batches(all: Vec<Arc<LoadedDag>>) -> Vec<Vec<Arc<LoadedDag>>> {
     let mut batches: Vec<Vec<Arc<LoadedDag>>> = vec![];
+    let most_dags = most_dags(all.len());
     let mut tasks = 0;
     for it in all {
         let more = it.dag.as_ref().map_or(1, |it| it.tasks().len());
         match batches.last_mut() {
-            Some(batch) if batch.len() < MOST_DAGS && tasks + more <= MOST_TASKS => {
+            Some(batch) if batch.len() < most_dags && tasks + more <= MOST_TASKS => {
                 tasks += more;
                 batch.push(it);
             }
@@ -83,6 +86,11 @@ fn batches(all: Vec<Arc<LoadedDag>>) -> Vec<Vec<Arc<LoadedDag>>> {
         }
     }
     batches
+}
+
+/// So many DAGs a transaction that both have something to do.
+fn most_dags(all: usize) -> usize {
+    all.div_ceil(AT_ONCE).clamp(FEW_DAGS, MOST_DAGS)
 }
 
 async fn activate_batch(
@@ -156,4 +164,16 @@ fn new_version<'a>(dag: &'a Dag, loaded: &'a LoadedDag, commit: Option<&'a str>)
 fn parsed(loaded: &LoadedDag) -> Option<Arc<Dag>> {
     let again = || dagctl_dagfile::parse_version(&loaded.files, &loaded.file).0;
     loaded.dag.clone().or_else(|| again().map(Arc::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_shared_by_both_connections_unless_it_is_small_and_never_too_large_for_one() {
+        for (all, each) in [(1, 50), (50, 50), (120, 60), (501, 251), (10_000, 500)] {
+            assert_eq!(most_dags(all), each, "{all} DAGs");
+        }
+    }
 }
