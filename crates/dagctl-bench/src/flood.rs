@@ -38,7 +38,7 @@ impl Rest {
 async fn trigger_on_one(host: &str, request: &str, left: &Cell<usize>) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(host).await?;
     stream.set_nodelay(true)?;
-    let mut answer = vec![];
+    let mut answer = Vec::with_capacity(4096);
     while left.get() > 0 {
         left.set(left.get() - 1);
         stream.write_all(request.as_bytes()).await?;

@@ -9,7 +9,7 @@ use dagctl_engine::syncer::Syncer;
 use dagctl_engine::wake::pass_hints_on;
 use dagctl_engine::{Engine, EngineConfig, services, worker};
 use dagctl_server::{App, AppConfig};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -173,9 +173,13 @@ impl Signals {
     }
 }
 
+/// Connections that may wait to be accepted, as far as the system's own limit allows. Of tokio's 128 the rest of a burst
+/// would be dropped, and tried again by its system a second later.
+const BACKLOG: u32 = 4096;
+
 /// Takes the address of the pages, or says who has it.
-pub(crate) async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Stop> {
-    TcpListener::bind(address).await.map_err(|err| match err.kind() {
+pub(crate) fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Stop> {
+    listen(address).map_err(|err| match err.kind() {
         std::io::ErrorKind::AddrInUse => Stop::broken(format_args!(
             "another program already listens on {address}: stop it, or choose another address, such as \
              --web-addr {}:{}",
@@ -186,6 +190,17 @@ pub(crate) async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, S
             "could not serve on {address}: {err}; choose another address with --web-addr (DAGCTL_WEB_ADDR)"
         )),
     })
+}
+
+fn listen(address: std::net::SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        std::net::SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        std::net::SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A daemon that starts again finds its address still known from before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// The address of a listener as a client on this machine types it.
@@ -209,4 +224,25 @@ fn process_name() -> String {
         host => host,
     };
     format!("{host}:{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_burst_of_connections_waits_to_be_accepted_and_none_is_dropped() {
+        let listener =
+            bind(([127, 0, 0, 1], 0).into()).unwrap_or_else(|_| panic!("no port is free"));
+        let address = listener.local_addr().unwrap();
+        // Nobody accepts them. One that is dropped would be tried again and again, and never be there.
+        let patience = Duration::from_secs(20);
+        let burst: Vec<_> = (0..300)
+            .map(|_| TcpStream::connect_timeout(&address, patience).unwrap())
+            .collect();
+        assert_eq!(burst.len(), 300);
+    }
 }

@@ -86,7 +86,7 @@ pub(crate) async fn worker(args: WorkerArgs, printer: Printer, environment: Envi
 
 /// Runs a web service until a signal stops it.
 pub(crate) async fn web(args: WebArgs, printer: Printer, environment: Environment) -> Ended {
-    let listener = daemon::bind(args.web.address()).await?;
+    let listener = daemon::bind(args.web.address())?;
     let url = daemon::local_url(&listener)?;
     let daemon = args.common.prepare(None, &environment).await?;
     let outside = args.common.links.base_url.as_deref().unwrap_or(&url);

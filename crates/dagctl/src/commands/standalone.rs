@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, printer: Printer, environment: Environment) 
         Some(_) => format!(" --data-dir {}", data_dir.display()),
         None => String::new(),
     };
-    let listener = match daemon::bind(args.web.address()).await {
+    let listener = match daemon::bind(args.web.address()) {
         Ok(listener) => listener,
         Err(stop) => return Err(already_running(&data_dir).unwrap_or(stop)),
     };
