@@ -250,19 +250,19 @@ impl Worker {
 
     /// Sets aside up to `most` free slots for a claim; given back by [`Worker::asked`].
     ///
-    /// None of a few slots, where there is nothing to report: an exchange that is under way asks for them when it is back,
-    /// and claims of a handful would cost as much as those of hundreds.
-    fn ask_for(&self, most: usize, has_reports: bool) -> usize {
+    /// `None`: of a few slots, unless one `insists`, while the other exchange is under way. It asks for them when it is
+    /// back, and a claim of a handful would cost as much as one of hundreds.
+    fn ask_for(&self, most: usize, insists: bool) -> Option<usize> {
         let running = self.lock();
         let taken = running.len() + self.asked_for.load(Ordering::Acquire);
         let slots = usize::from(self.engine.config().slots);
         let free = slots.saturating_sub(taken);
-        if !has_reports && free < FEW && self.under_way.load(Ordering::Acquire) > 0 {
-            return 0;
+        if !insists && free < FEW && self.under_way.load(Ordering::Acquire) > 0 {
+            return None;
         }
         let asked = free.min(most);
         self.asked_for.fetch_add(asked, Ordering::AcqRel);
-        asked
+        Some(asked)
     }
 
     /// A claim has been answered, and what came of it started.

@@ -23,6 +23,8 @@ use crate::flush::Report;
 const BATCH: usize = 500;
 /// How soon pools with a limit are asked again in which there was no place.
 const FULL: Duration = Duration::from_millis(20);
+/// How long a few free slots are left to the other exchange: it may wait for a lock.
+const LEFT: Duration = Duration::from_millis(20);
 /// How soon a worker looks again while tasks wait that it could not take.
 const WAITING: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,8 @@ pub(super) struct Exchange {
     elsewhere_after: Instant,
     /// They were not asked for, because they had just been asked for in vain.
     is_elsewhere_owed: bool,
+    /// A few free slots were left to the other exchange for long enough.
+    insists: bool,
     /// The answer to an exchange was lost: the worker may hold claims that it does not know.
     is_answer_lost: bool,
     pause: Duration,
@@ -65,6 +69,7 @@ impl Exchange {
             others_wait: false,
             elsewhere_after: Instant::now(),
             is_elsewhere_owed: false,
+            insists: false,
             is_answer_lost: false,
             pause: Duration::ZERO,
         }
@@ -91,12 +96,16 @@ impl Exchange {
                 self.adopt().await;
                 continue;
             }
+            let insists = self.insists || !self.batch.is_empty();
             let asked = match is_stopping {
-                true => 0,
-                false => self.worker.ask_for(BATCH, !self.batch.is_empty()),
+                true => Some(0),
+                false => self.worker.ask_for(BATCH, insists),
             };
+            let is_left = asked.is_none() && self.worker.hunger.is_felt();
+            let asked = asked.unwrap_or_default();
             let is_due = !self.batch.is_empty() || asked > 0 && self.worker.hunger.is_felt();
             if is_due {
+                self.insists = false;
                 self.exchange(asked).await;
             }
             self.worker.asked(asked);
@@ -106,7 +115,7 @@ impl Exchange {
             if was_drained {
                 break;
             }
-            let nap = self.nap();
+            let nap = if is_left { LEFT } else { self.nap() };
             tokio::select! {
                 report = self.inbox.recv() => self.batch.extend(report),
                 () = stop.cancelled(), if !is_stopping => (),
@@ -114,7 +123,8 @@ impl Exchange {
                 () = is_drained.cancelled() => (),
                 () = self.worker.freed.notified() => (),
                 () = self.worker.engine.wake().ready.notified() => self.worker.hunger.call(),
-                () = sleep(nap) => {
+                () = sleep(nap), if is_left => self.insists = true,
+                () = sleep(nap), if !is_left => {
                     self.is_elsewhere_owed = false;
                     self.worker.hunger.call();
                 }

@@ -11,7 +11,7 @@ use dagctl_engine::flush::{OnSuccess, Report};
 use dagctl_store::plans::Orders;
 use sqlx::Connection as _;
 
-use crate::support::{Bench, refused, report};
+use crate::support::{Bench, Working, read_sign, refused, report};
 
 const TWO_TASKS: &str = "
 dag_id: two
@@ -283,4 +283,51 @@ async fn a_plan_that_is_carried_out_twice_settles_each_task_once() {
         bench.count("select remaining::bigint from dag_run").await,
         1
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_waits_for_a_lock_keeps_no_other_run_from_starting() {
+    let bench = Bench::with(|it| it.slots = 2).await;
+    let waits = |name: &str| {
+        let (sign, go) = (bench.sign(name), bench.sign(&format!("go_{name}")));
+        format!(
+            "{name}: {{operator: shell, command: \"echo here > {}; while ! test -e {}; do sleep 0.02; done\"}}",
+            sign.display(),
+            go.display()
+        )
+    };
+    let tasks = [waits("first"), waits("second")].join("\n  ");
+    bench
+        .dag(&format!("dag_id: two\ntasks:\n  {tasks}\n"))
+        .await;
+    bench
+        .dag("dag_id: one\nmax_active_runs: 100\ntasks:\n  only: {operator: empty}\n")
+        .await;
+    let held = bench.trigger("two").await;
+    let worker = Working::on(&bench.engine);
+    for name in ["first", "second"] {
+        read_sign(&bench.sign(name)).await;
+    }
+    let mut looker = sqlx::PgConnection::connect(&bench.database.url)
+        .await
+        .unwrap();
+    let mut look = looker.begin().await.unwrap();
+    sqlx::raw_sql("select from dag_run for update")
+        .execute(&mut *look)
+        .await
+        .unwrap();
+    // One report waits, with a free slot that it asks for; then the other slot is free.
+    std::fs::write(bench.sign("go_first"), "").unwrap();
+    bench
+        .until("select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')")
+        .await;
+    std::fs::write(bench.sign("go_second"), "").unwrap();
+    // The exchange that waits has all runs of one parity.
+    while bench.trigger("one").await.get() % 2 == held.get() % 2 {}
+    bench
+        .until("select exists (select from dag_run where state = 's')")
+        .await;
+    look.rollback().await.unwrap();
+    bench.until_all_ended().await;
+    worker.drain().await;
 }
