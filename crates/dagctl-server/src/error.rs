@@ -171,9 +171,8 @@ impl From<TriggerError> for Failure {
                 .way("/problems", "Problems"),
             TriggerError::BadParams(errors) => {
                 let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                let name = errors.first().map_or("NAME", |it| it.name.as_str());
                 Self::new(StatusCode::BAD_REQUEST, "bad_params", lines.join("\n"))
-                    .hint(format!("`dagctl trigger … --param {name}=VALUE` sets one"))
+                    .hint("`dagctl trigger DAG --param NAME=VALUE` sets one")
             }
             TriggerError::BadRunId(_) => Self::bad_request(message),
             TriggerError::RunExists { .. } | TriggerError::KeyTaken => {

@@ -214,7 +214,7 @@ async fn a_trigger_that_cannot_be_says_why() {
             "orders",
             json!({"params": {"limit": "many"}}),
             StatusCode::BAD_REQUEST,
-            "limit",
+            "--param NAME=VALUE",
         ),
         (
             "orders",
