@@ -11,7 +11,7 @@ use dagctl_engine::flush::{OnSuccess, Report};
 use dagctl_store::plans::Orders;
 use sqlx::Connection as _;
 
-use crate::support::{Bench, Working, read_sign, refused, report};
+use crate::support::{BLOCKED, Bench, Working, read_sign, refused, report};
 
 const TWO_TASKS: &str = "
 dag_id: two
@@ -194,28 +194,19 @@ async fn a_flush_takes_nothing_before_the_lock_of_its_run() {
     bench.trigger("two").await;
     let worker = bench.worker().await;
     let claim = bench.claim(worker).await;
-    let mut looker = sqlx::PgConnection::connect(&bench.database.url)
-        .await
-        .unwrap();
-    let mut look = looker.begin().await.unwrap();
-    sqlx::raw_sql("select from dag_run for update")
-        .execute(&mut *look)
-        .await
-        .unwrap();
+    let mut look = bench.lock("select from dag_run for update").await;
     let engine = bench.engine.clone();
     let flush = tokio::spawn(async move {
         engine
             .flush(worker, vec![report(claim.key, Outcome::success())])
             .await
     });
-    bench
-        .until("select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')")
-        .await;
+    bench.until(BLOCKED).await;
     sqlx::raw_sql("set local lock_timeout = '1ms'; update task_instance set pending = pending; update ready set lost = lost")
-        .execute(&mut *look)
+        .execute(&mut look)
         .await
         .expect("the flush holds rows of a run that it has not locked");
-    look.commit().await.unwrap();
+    sqlx::raw_sql("commit").execute(&mut look).await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), flush)
         .await
         .unwrap()
@@ -308,26 +299,17 @@ async fn a_report_that_waits_for_a_lock_keeps_no_other_run_from_starting() {
     for name in ["first", "second"] {
         read_sign(&bench.sign(name)).await;
     }
-    let mut looker = sqlx::PgConnection::connect(&bench.database.url)
-        .await
-        .unwrap();
-    let mut look = looker.begin().await.unwrap();
-    sqlx::raw_sql("select from dag_run for update")
-        .execute(&mut *look)
-        .await
-        .unwrap();
+    let mut look = bench.lock("select from dag_run for update").await;
     // One report waits, with a free slot that it asks for; then the other slot is free.
     std::fs::write(bench.sign("go_first"), "").unwrap();
-    bench
-        .until("select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')")
-        .await;
+    bench.until(BLOCKED).await;
     std::fs::write(bench.sign("go_second"), "").unwrap();
     // The exchange that waits has all runs of one parity.
     while bench.trigger("one").await.get() % 2 == held.get() % 2 {}
     bench
         .until("select exists (select from dag_run where state = 's')")
         .await;
-    look.rollback().await.unwrap();
+    sqlx::raw_sql("rollback").execute(&mut look).await.unwrap();
     bench.until_all_ended().await;
     worker.drain().await;
 }

@@ -2,7 +2,7 @@
 
 use dagctl_core::outcome::{Failure, FailureKind};
 
-use crate::support::{Bench, Working, refused};
+use crate::support::{BLOCKED, Bench, Working, refused};
 
 #[tokio::test]
 async fn the_pauses_between_tries_double_and_are_timers_in_the_database() {
@@ -159,9 +159,7 @@ async fn an_attempt_whose_variables_cannot_be_read_right_now_waits_for_the_datab
     bench.trigger("one").await;
     let worker = Working::on(&bench.engine);
     for _ in 0..3 {
-        bench
-            .until("select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')")
-            .await;
+        bench.until(BLOCKED).await;
         bench
             .execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
             .await;

@@ -17,6 +17,7 @@ use dagctl_store::workers::NewWorker;
 use dagctl_store::{Store, database::MIGRATIONS};
 use dagctl_testkit::TestDatabase;
 use serde_json::Map;
+use sqlx::Connection as _;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -24,6 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 /// Nothing here may take longer; it is reached only where something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Somebody waits for a lock.
+pub(crate) const BLOCKED: &str = "select exists (select from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock')";
 
 /// A database of the test's own, and one engine on it.
 pub(crate) struct Bench {
@@ -92,6 +97,17 @@ impl Bench {
             queues: vec!["default".into()],
         };
         self.store.register_worker(&new).await.unwrap()
+    }
+
+    /// Locks what a statement locks, until the connection is told to end its transaction.
+    pub(crate) async fn lock(&self, statement: &'static str) -> sqlx::PgConnection {
+        let mut connection = sqlx::PgConnection::connect(&self.database.url)
+            .await
+            .unwrap();
+        for it in ["begin", statement] {
+            sqlx::raw_sql(it).execute(&mut connection).await.unwrap();
+        }
+        connection
     }
 
     /// Ends a worker's lease, as its silence would.

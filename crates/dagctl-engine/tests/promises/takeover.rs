@@ -5,9 +5,8 @@ use std::time::Duration;
 use dagctl_core::outcome::Outcome;
 use dagctl_core::state::RunState;
 use dagctl_store::workers::Heartbeat;
-use sqlx::Connection as _;
 
-use crate::support::{Bench, Working, read_sign, until_gone};
+use crate::support::{BLOCKED, Bench, Working, read_sign, until_gone};
 
 #[tokio::test]
 async fn a_silent_workers_task_is_taken_over_as_a_new_attempt_that_costs_no_retry() {
@@ -155,21 +154,16 @@ async fn an_unreachable_database_stops_tasks_before_the_lease_ends() {
     let worker = Working::on(&bench.engine);
     let pid = read_sign(&sign).await;
     // Heartbeats hang, as behind a cut network.
-    let mut cut = sqlx::PgConnection::connect(&bench.database.url)
-        .await
-        .unwrap();
-    let mut tx = cut.begin().await.unwrap();
-    sqlx::raw_sql("lock table worker in access exclusive mode")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
+    let mut cut = bench
+        .lock("lock table worker in access exclusive mode")
+        .await;
     until_gone(&pid).await;
     let is_early: bool = sqlx::query_scalar("select clock_timestamp() < lease_until from worker")
-        .fetch_one(&mut *tx)
+        .fetch_one(&mut cut)
         .await
         .unwrap();
     assert!(is_early, "the task outlived the lease that it ran under");
-    tx.rollback().await.unwrap();
+    sqlx::raw_sql("rollback").execute(&mut cut).await.unwrap();
     worker.hurry.cancel();
     worker.drain().await;
 }
@@ -182,14 +176,7 @@ async fn a_claim_whose_answer_was_lost_is_run_by_the_worker_that_made_it() {
         .dag("dag_id: one\ntasks:\n  only: {operator: empty}\n")
         .await;
     let worker = Working::on(&bench.engine);
-    let mut blocker = sqlx::PgConnection::connect(&bench.database.url)
-        .await
-        .unwrap();
-    let mut tx = blocker.begin().await.unwrap();
-    sqlx::raw_sql("lock table pool in access exclusive mode")
-        .execute(&mut *tx)
-        .await
-        .unwrap();
+    let mut blocker = bench.lock("lock table pool in access exclusive mode").await;
     bench.until(BLOCKED).await;
     bench.trigger("one").await;
     // What a claim does before its answer is lost.
@@ -198,11 +185,11 @@ async fn a_claim_whose_answer_was_lost_is_run_by_the_worker_that_made_it() {
     let killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity
         where datname = current_database() and wait_event_type = 'Lock'";
     assert_eq!(bench.count(killed).await, 1);
-    tx.rollback().await.unwrap();
+    sqlx::raw_sql("rollback")
+        .execute(&mut blocker)
+        .await
+        .unwrap();
     bench.until_all_ended().await;
     assert_eq!(bench.states().await, "only=s");
     worker.drain().await;
 }
-
-const BLOCKED: &str = "select exists (select from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock')";
