@@ -14,14 +14,17 @@ pub(crate) fn fan_out(tasks: usize) -> String {
     text
 }
 
+/// The head of a DAG with the limits that one has by itself: tasks in a row keep to them.
+const PLAIN_HEAD: &str = "tasks:\n";
+
 /// No-op tasks in a row.
 pub(crate) fn chain(tasks: usize) -> String {
-    layered(tasks, 1)
+    layered_below(PLAIN_HEAD, tasks, 1)
 }
 
 /// No-op tasks in a row, every second one for the workers of another queue.
 pub(crate) fn alternating(tasks: usize, queues: [&str; 2]) -> String {
-    let mut text = HEAD.to_owned();
+    let mut text = PLAIN_HEAD.to_owned();
     for at in 0..tasks {
         let queue = queues[at % 2];
         let waits = match at {
@@ -36,7 +39,11 @@ pub(crate) fn alternating(tasks: usize, queues: [&str; 2]) -> String {
 /// Layers of `width` no-op tasks: each waits for the one above it, and every second one's neighbour for that one too,
 /// which makes about 1.35 edges a task.
 pub(crate) fn layered(tasks: usize, width: usize) -> String {
-    let mut text = HEAD.to_owned();
+    layered_below(HEAD, tasks, width)
+}
+
+fn layered_below(head: &str, tasks: usize, width: usize) -> String {
+    let mut text = head.to_owned();
     for at in 0..tasks {
         let (layer, place) = (at / width, at % width);
         if layer == 0 {

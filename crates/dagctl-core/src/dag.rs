@@ -21,6 +21,7 @@ use crate::schedule::Schedule;
 mod conditions;
 mod rule;
 mod weight;
+mod width;
 
 use conditions::Conditions;
 pub use conditions::Scope;
@@ -317,10 +318,9 @@ impl Dag {
     }
 
     /// Whether more tasks of a run may want to be under way at once than `max_active_tasks` allows: then each step of it
-    /// is taken below the run's lock, where its places are counted.
+    /// is taken below the run's lock, where its places are counted. So is each step of a run of which tasks went again.
     pub fn is_limited(&self) -> bool {
-        let fits = u32::try_from(self.tasks.len()).is_ok_and(|it| it <= self.spec.max_active_tasks);
-        !fits || self.is_mapped() || self.limits_tasks()
+        self.conditions.is_wide || self.is_mapped() || self.limits_tasks()
     }
 
     /// Whether any of its tasks is counted over all runs.

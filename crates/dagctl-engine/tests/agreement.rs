@@ -489,6 +489,20 @@ async fn check(bench: &Bench, case: Case, number: usize) -> Result<(), TestCaseE
     Ok(())
 }
 
+/// No transaction leaves more of a run queued or under way than its DAG allows.
+const PLACES: &str = "
+create function keeps_to_max_active_tasks() returns trigger language plpgsql as $$
+begin
+    if (select count(*) from ready where dag_run_id = new.dag_run_id) > (
+        select max_active_tasks from dag_run join dag_version using (dag_version_id) where dag_run_id = new.dag_run_id
+    ) then
+        raise exception 'more than max_active_tasks';
+    end if;
+    return null;
+end $$;
+create constraint trigger keeps_to_max_active_tasks after insert on ready deferrable initially deferred
+    for each row execute function keeps_to_max_active_tasks()";
+
 #[test]
 fn the_flush_and_the_look_agree_also_from_two_connections_at_once() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -499,6 +513,7 @@ fn the_flush_and_the_look_agree_also_from_two_connections_at_once() {
     runtime.block_on(async {
         let database = TestDatabase::migrated(&dagctl_store::database::MIGRATIONS).await;
         let bench = Bench::new(&database).await;
+        sqlx::raw_sql(PLACES).execute(&database.pool).await.unwrap();
         let mut runner = TestRunner::new(ProptestConfig {
             cases: 40,
             failure_persistence: None,

@@ -186,7 +186,7 @@ impl Look {
         .execute(&mut *self.tx)
         .await?;
         sqlx::query!(
-            r#"update dag_run r set remaining = c.open, n_failed = c.failed, look_failures = 0, look_error = null,
+            r#"update dag_run r set remaining = c.open, n_failed = c.failed, went_again = true, look_failures = 0, look_error = null,
                 state = case when $2 then 'q'::"char" else r.state end,
                 epoch = case when $2 then r.epoch + 1 else r.epoch end,
                 queued_at = case when $2 then clock_timestamp() else r.queued_at end,

@@ -175,7 +175,7 @@ impl Look {
                 r.is_awaited, clock_timestamp() as "now!",
                 r.run_retries, r.timed_out_at is not null as "is_timed_out!",
                 exists (select from run_due t where t.dag_run_id = r.dag_run_id and t.kind = 'r') as "waits_for_retry!",
-                v.is_limited as "is_limited!", v.limits_tasks as "counts_over_runs!",
+                v.is_limited or r.went_again as "is_limited!", v.limits_tasks as "counts_over_runs!",
                 exists (select from live_run l where l.dag_run_id = r.dag_run_id and l.look_wanted) as "is_wanted!"
             from dag_run r join dag_version v using (dag_version_id)
             where r.dag_run_id = $1 for update of r"#,

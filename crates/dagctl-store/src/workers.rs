@@ -178,9 +178,8 @@ impl Store {
     pub async fn queue_due_timers(&self) -> Result<u64, StoreError> {
         let mut look = self.look().await?;
         let due = sqlx::query!(
-            r#"select t.dag_run_id, t.task_index, t.map_index, v.is_limited as "is_limited!"
-            from timer t join dag_run r using (dag_run_id) join dag_version v using (dag_version_id)
-            where t.due_at <= now() and t.kind <> 'a' order by t.due_at limit 1000"#
+            "select dag_run_id, task_index, map_index from timer
+            where due_at <= now() and kind <> 'a' order by due_at limit 1000"
         )
         .fetch_all(&mut *look.tx)
         .await?;
@@ -188,18 +187,17 @@ impl Store {
             return Ok(0);
         }
         let runs: BTreeSet<DagRunId> = due.iter().map(|it| DagRunId(it.dag_run_id)).collect();
-        let limited: BTreeSet<DagRunId> = due
-            .iter()
-            .filter(|it| it.is_limited)
-            .map(|it| DagRunId(it.dag_run_id))
-            .collect();
-        look.lock(&Vec::from_iter(runs)).await?;
+        let runs = Vec::from_iter(runs);
+        look.lock(&runs).await?;
+        let limited = look.limited(&runs).await?;
         let queued = sqlx::query_file_scalar!(
             "src/workers/due_timers.sql",
             &due.iter().map(|it| it.dag_run_id).collect::<Vec<_>>(),
             &due.iter().map(|it| it.task_index).collect::<Vec<_>>(),
             &due.iter().map(|it| it.map_index).collect::<Vec<_>>(),
-            &due.iter().map(|it| it.is_limited).collect::<Vec<_>>()
+            &due.iter()
+                .map(|it| limited.contains(&DagRunId(it.dag_run_id)))
+                .collect::<Vec<_>>()
         )
         .fetch_one(&mut *look.tx)
         .await?;

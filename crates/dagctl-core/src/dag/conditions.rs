@@ -21,6 +21,8 @@ pub(super) struct Conditions {
     depend_on_past: Vec<TaskIndex>,
     pub(super) is_mapped: bool,
     pub(super) limits_tasks: bool,
+    /// More tasks may want to be under way at once than `max_active_tasks` allows.
+    pub(super) is_wide: bool,
 }
 
 /// A setup, a teardown of it, and what rests on it.
@@ -44,6 +46,7 @@ impl Conditions {
                 .tasks
                 .iter()
                 .any(|it| it.max_active_tis_per_dag.is_some()),
+            is_wide: u32::try_from(dag.width()).is_ok_and(|it| it > dag.spec.max_active_tasks),
             ..Self::default()
         };
         for (teardown, task) in dag.indexed() {

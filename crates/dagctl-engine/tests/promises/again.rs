@@ -414,3 +414,48 @@ tasks:
         Err(AgainError::Nothing(_))
     ));
 }
+
+#[tokio::test]
+async fn a_run_of_which_tasks_went_again_keeps_to_max_active_tasks_though_they_stood_in_a_row() {
+    let bench = Bench::new().await;
+    bench
+        .dag(
+            "
+dag_id: row
+max_active_tasks: 1
+tasks:
+  a: {operator: empty}
+  b: {operator: empty, depends_on: a}
+  c: {operator: empty, depends_on: b}
+  d: {operator: empty, depends_on: c}
+",
+        )
+        .await;
+    assert!(
+        !bench
+            .value::<bool>("select is_limited from dag_version")
+            .await,
+        "one at a time, and no place need be counted"
+    );
+    let run = bench.trigger("row").await;
+    let worker = bench.worker().await;
+    let marked = mark("b", Verdict::Success);
+    bench.again(run, marked).await.unwrap();
+    bench.until("select count(*) = 1 from parked").await;
+    assert_eq!(
+        bench.count("select count(*) from ready").await,
+        1,
+        "a, while c may start as well"
+    );
+    bench.finish(worker, &[]).await;
+    assert_eq!(bench.state(run).await, RunState::Success);
+
+    let alone = Reach::default();
+    bench.again(run, clear(&["a", "c"], alone)).await.unwrap();
+    bench.until("select count(*) = 1 from parked").await;
+    assert_eq!(bench.count("select count(*) from ready").await, 1);
+    bench.finish(worker, &[]).await;
+    assert_eq!(bench.states().await, "a=s2 b=s c=s2 d=s");
+    assert_eq!(bench.state(run).await, RunState::Success);
+    bench.assert_counts_agree().await;
+}

@@ -3,6 +3,8 @@
 //! What is counted over all runs of a DAG (`max_active_tis_per_dag`) is filled in a transaction of its own that begins with
 //! the DAG's lock: a look, which has runs locked, never waits for it.
 
+use std::collections::BTreeSet;
+
 use dagctl_core::ids::{DagKey, DagRunId};
 
 use crate::plans::Look;
@@ -13,6 +15,19 @@ impl Look {
     /// how many. Those that are counted over all runs of their DAG stay for [`Store::fill_dag`].
     pub async fn fill(&mut self, runs: &[DagRunId]) -> Result<u64, StoreError> {
         self.fill_places(runs, false).await
+    }
+
+    /// Those of locked runs in which the places of tasks are counted.
+    pub async fn limited(&mut self, runs: &[DagRunId]) -> Result<BTreeSet<DagRunId>, StoreError> {
+        let ids: Vec<i64> = runs.iter().map(|it| it.get()).collect();
+        let limited = sqlx::query_scalar!(
+            "select r.dag_run_id from dag_run r join dag_version v using (dag_version_id)
+            where r.dag_run_id = any($1) and (v.is_limited or r.went_again)",
+            &ids
+        )
+        .fetch_all(&mut *self.tx)
+        .await?;
+        Ok(limited.into_iter().map(DagRunId).collect())
     }
 
     /// The DAGs of runs with tasks that are counted over all their runs: others of them may have places.

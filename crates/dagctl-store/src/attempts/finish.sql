@@ -18,7 +18,7 @@ with reported as (
         as it (dag_run_id, task_index, map_index, attempt, outputs)
 ), locked as materialized (
     select r.dag_run_id, r.cancel_requested_at is not null as is_cancelled,
-        v.is_limited
+        v.is_limited or r.went_again as is_limited
     from unnest($6::bigint[]) as it (dag_run_id)
     join dag_run r using (dag_run_id)
     join dag_version v using (dag_version_id)

@@ -8,7 +8,7 @@ with run as materialized (
     select r.dag_run_id, r.dag_version_id
     from dag_run r join dag_version v using (dag_version_id)
     where r.dag_run_id = $1 and r.state = 'r' and r.remaining > 1 and r.cancel_requested_at is null
-        and not v.is_limited
+        and not v.is_limited and not r.went_again
     for update of r
 ), given_back as materialized (
     delete from ready

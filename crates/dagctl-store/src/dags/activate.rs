@@ -191,13 +191,13 @@ async fn insert_versions(
     let commits: Vec<Option<String>> = versions().map(|it| it.commit.map(str::to_owned)).collect();
     let rows = sqlx::query!(
         "insert into dag_version (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success,
-            dagrun_timeout, is_mapped, limits_tasks)
+            dagrun_timeout, is_mapped, limits_tasks, is_limited)
         select dag_key, hash, git_commit, file, files::jsonb, task_count, max_active_tasks, tells_success, dagrun_timeout,
-            is_mapped, limits_tasks
+            is_mapped, limits_tasks, is_limited
         from unnest($1::int[], $2::bytea[], $3::text[], $4::text[], $5::text[], $6::int[], $7::int[], $8::bool[],
-            $9::float8[], $10::bool[], $11::bool[])
+            $9::float8[], $10::bool[], $11::bool[], $12::bool[])
             as it (dag_key, hash, git_commit, file, files, task_count, max_active_tasks, tells_success, dagrun_timeout,
-                is_mapped, limits_tasks)
+                is_mapped, limits_tasks, is_limited)
         returning dag_key, dag_version_id",
         &new.iter().map(|(key, _)| *key).collect::<Vec<_>>(),
         &versions().map(|it| it.hash.to_owned()).collect::<Vec<_>>(),
@@ -211,7 +211,8 @@ async fn insert_versions(
             .map(|it| it.dag.spec.limits.dagrun_timeout.map(|it| it.as_secs_f64()))
             .collect::<Vec<_>>() as _,
         &versions().map(|it| it.dag.is_mapped()).collect::<Vec<_>>(),
-        &versions().map(|it| it.dag.limits_tasks()).collect::<Vec<_>>()
+        &versions().map(|it| it.dag.limits_tasks()).collect::<Vec<_>>(),
+        &versions().map(|it| it.dag.is_limited()).collect::<Vec<_>>()
     )
     .fetch_all(&mut **tx)
     .await?;

@@ -12,7 +12,7 @@ with reported as (
 )
 select b.dag_run_id, b.task_index, b.map_index, b.attempt, b.lost, b.queued_at, b.claimed_at, b.dag_version_id,
     t.first_poke_at, t.pokes, clock_timestamp() as "now!",
-    r.state = 'r' and r.cancel_requested_at is null as "goes_on!", v.task_count > v.max_active_tasks as "is_limited!"
+    r.state = 'r' and r.cancel_requested_at is null as "goes_on!", v.is_limited or r.went_again as "is_limited!"
 from given_back b
 join task_instance t using (dag_run_id, task_index, map_index)
 join dag_run r using (dag_run_id)
