@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 
 use crate::plans::letter;
-use crate::runs::{Created, NewRun, StartedRuns, create, readable_dag_id};
+use crate::runs::{Created, NewRun, StartedRuns, create, lock_places, readable_dag_id};
 use crate::{Store, StoreError};
 
 /// A good text of a DAG, to be stored.
@@ -318,7 +318,9 @@ impl Store {
         &self,
         step: &ScheduleStep,
     ) -> Result<Option<(usize, StartedRuns)>, StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_for_runs().await?;
+        // Before the DAG's row, as whoever has a run of it go again.
+        lock_places(&mut tx, &[step.dag_key.get()]).await?;
         // It only moves forward, but for the first look: that one begins where the schedule does, which may be long ago.
         let moved = sqlx::query!(
             "update dag set watermark = case when watermark_reset = 'n' then $3 else greatest(watermark, $3) end,

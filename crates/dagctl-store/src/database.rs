@@ -15,6 +15,10 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 /// A connection that was given back less than this ago is not asked whether it lives: no server starts again as fast.
 const TRUSTED: Duration = Duration::from_millis(50);
 
+/// Connections for making and starting runs: requests for runs share one transaction at a time, and a run that ends may start
+/// another meanwhile.
+const FOR_RUNS: u32 = 2;
+
 /// Why the store could not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -94,6 +98,9 @@ pub struct StoreOptions {
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    /// For what makes and starts runs. The pool lends the connection that has rested longest, and each would have to be
+    /// told these large statements first: 5 ms, again and again until all know them.
+    runs: PgPool,
     tokens: Arc<TokenCache>,
 }
 
@@ -110,23 +117,30 @@ impl Store {
                 ("statement_timeout", "60s"),
             ])
             .log_slow_statements(tracing::log::LevelFilter::Off, Duration::from_secs(1));
-        let pool = PgPoolOptions::new()
-            .max_connections(options.max_connections)
-            .acquire_timeout(Duration::from_secs(5))
-            // One that was just in use is alive, or what it is wanted for fails as it would have a moment later.
-            .test_before_acquire(false)
-            .before_acquire(|connection, it| {
-                Box::pin(
-                    async move { Ok(it.idle_for < TRUSTED || connection.ping().await.is_ok()) },
-                )
-            })
-            .connect_lazy_with(connect);
-        Ok(Self::from_pool(pool))
+        let pool = |most| {
+            PgPoolOptions::new()
+                .max_connections(most)
+                .acquire_timeout(Duration::from_secs(5))
+                // One that was just in use is alive, or what it is wanted for fails as it would have a moment later.
+                .test_before_acquire(false)
+                .before_acquire(|connection, it| {
+                    Box::pin(
+                        async move { Ok(it.idle_for < TRUSTED || connection.ping().await.is_ok()) },
+                    )
+                })
+                .connect_lazy_with(connect.clone())
+        };
+        Ok(Self {
+            pool: pool(options.max_connections),
+            runs: pool(FOR_RUNS),
+            tokens: Arc::default(),
+        })
     }
 
     /// Wraps a pool that somebody else made.
     pub fn from_pool(pool: PgPool) -> Self {
         Self {
+            runs: pool.clone(),
             pool,
             tokens: Arc::default(),
         }
@@ -144,6 +158,7 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+        self.runs.close().await;
     }
 
     /// Begins a transaction, in a task that nobody cancels.
@@ -152,27 +167,16 @@ impl Store {
     /// connection back to the pool: whoever borrows it next would work inside that transaction. One that has begun is
     /// rolled back wherever it is dropped.
     pub(crate) async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.begin_with("begin").await
+        begin_with(&self.pool, "begin").await
     }
 
-    /// The same for statements whose arrays have any length: a plan made for their values is never better, and making it
-    /// costs as much as carrying it out.
-    pub(crate) async fn begin_with_generic_plans(
+    /// The same for what makes and starts runs. Its arrays have any length: a plan made for their values is never better,
+    /// and making it costs as much as carrying it out.
+    pub(crate) async fn begin_for_runs(
         &self,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.begin_with("begin; set local plan_cache_mode = force_generic_plan")
-            .await
-    }
-
-    async fn begin_with(
-        &self,
-        statement: &'static str,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let pool = self.pool.clone();
-        match tokio::spawn(async move { pool.begin_with(statement).await }).await {
-            Ok(begun) => Ok(begun?),
-            Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
-        }
+        let statement = "begin; set local plan_cache_mode = force_generic_plan";
+        begin_with(&self.runs, statement).await
     }
 
     /// Brings the schema up to this build's; safe to repeat and to run from several processes at once.
@@ -246,6 +250,17 @@ impl Store {
             listener,
             listening,
         })
+    }
+}
+
+async fn begin_with(
+    pool: &PgPool,
+    statement: &'static str,
+) -> Result<Transaction<'static, Postgres>, StoreError> {
+    let pool = pool.clone();
+    match tokio::spawn(async move { pool.begin_with(statement).await }).await {
+        Ok(begun) => Ok(begun?),
+        Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
     }
 }
 

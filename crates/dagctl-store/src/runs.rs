@@ -176,7 +176,7 @@ pub struct RunContext {
 impl Store {
     /// Starts queued runs of a DAG, oldest first, up to its `max_active_runs`.
     pub async fn start_queued(&self, dag: DagKey) -> Result<StartedRuns, StoreError> {
-        let mut tx = self.begin_with_generic_plans().await?;
+        let mut tx = self.begin_for_runs().await?;
         lock_places(&mut tx, &[dag.get()]).await?;
         let started = start_queued(&mut tx, &[dag.get()]).await?;
         tx.commit().await?;

@@ -10,7 +10,7 @@ use dagctl_store::dags::Paused;
 use futures::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::support::Bench;
+use crate::support::{BLOCKED, Bench};
 
 /// Looks until nothing is left to be made.
 async fn look(engine: &Engine) {
@@ -293,4 +293,29 @@ async fn one_dag_that_cannot_be_scheduled_leaves_the_others_alone() {
             .await,
         ["good"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_of_the_schedule_holds_nothing_of_its_dag_while_it_waits_for_the_places_of_its_runs()
+{
+    let bench = Bench::new().await;
+    daily(&bench, "true", "").await;
+    let mut other = bench
+        .lock("select pg_advisory_xact_lock(hashtext('dagctl max_active_runs'), dag_key) from dag")
+        .await;
+    let step = tokio::spawn({
+        let engine = bench.engine.clone();
+        async move { look(&engine).await }
+    });
+    bench.until(BLOCKED).await;
+    // What a run of the DAG that goes again writes, below the same places.
+    for statement in [
+        "set lock_timeout = '2s'",
+        "update dag set last_at = now()",
+        "commit",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut other).await.unwrap();
+    }
+    step.await.unwrap();
+    assert_eq!(made_and_skipped(&bench).await, (10, 0));
 }

@@ -101,7 +101,7 @@ impl Store {
     }
 
     async fn create_alone(&self, new: &NewRun) -> Result<(Created, StartedRuns), StoreError> {
-        let mut tx = self.begin_with_generic_plans().await?;
+        let mut tx = self.begin_for_runs().await?;
         let creation = create(&mut tx, std::slice::from_ref(new)).await?;
         tx.commit().await?;
         let created = creation.runs.into_iter().next().ok_or_else(no_answer)?;
@@ -110,7 +110,7 @@ impl Store {
 
     /// `None`: the database refused one of several, and nothing has happened.
     async fn create_together(&self, new: &[NewRun]) -> Result<Option<Creation>, StoreError> {
-        let mut tx = self.begin_with_generic_plans().await?;
+        let mut tx = self.begin_for_runs().await?;
         match create(&mut tx, new).await {
             Ok(creation) => {
                 tx.commit().await?;
