@@ -49,11 +49,11 @@ impl CarryOver {
                 .replace("$staging_name", &literal(&build.staging_name))
                 .replace("$compression", compression)
         };
-        plan.add(session.query(&ask(COLUMNS)).await?)?;
-        let indexes = session.query(&ask(INDEXES)).await?;
+        plan.add(session.query_again(&ask(COLUMNS)).await?)?;
+        let indexes = session.query_again(&ask(INDEXES)).await?;
         plan.add_indexes(build, indexes, primary_key)?;
-        plan.add(session.query(&ask(REST)).await?)?;
-        plan.add(session.query(&ask(ACCESS)).await?)?;
+        plan.add(session.query_again(&ask(REST)).await?)?;
+        plan.add(session.query_again(&ask(ACCESS)).await?)?;
         Ok(plan)
     }
 

@@ -65,7 +65,7 @@ pub(crate) async fn obstacle(
     live: &Live,
 ) -> Result<Option<String>, Failure> {
     let sql = OBSTACLES.replace("$live", &live.oid);
-    let rows = session.query(&sql).await?;
+    let rows = session.query_again(&sql).await?;
     let reasons: Vec<_> = rows.into_iter().flatten().flatten().collect();
     Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
 }
@@ -87,7 +87,7 @@ pub(crate) async fn referring(
 /// The views that read the live table directly; of two that read each other, the outer first.
 pub(crate) async fn views(session: &mut Session, live: &Live) -> Result<Vec<View>, Failure> {
     let sql = VIEWS.replace("$live", &live.oid);
-    let rows = session.query(&sql).await?;
+    let rows = session.query_again(&sql).await?;
     Ok(rows
         .into_iter()
         .filter_map(|row| match <[Option<String>; 3]>::try_from(row) {

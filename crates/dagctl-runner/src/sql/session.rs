@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) is_ready: bool,
     /// Statements that undo what would stay behind; run after a failure or a stop, not on [`Session::close`].
     pub(crate) undo: Vec<String>,
+    /// Questions that the server keeps a plan for; see [`Session::query_again`].
+    asked: Vec<String>,
 }
 
 /// A row as the simple protocol gives it.
@@ -50,6 +52,7 @@ impl Session {
             backend: String::new(),
             is_ready: true,
             undo: vec![],
+            asked: vec![],
         };
         session.backend = session.text("select pg_backend_pid()").await?;
         if !session.is_redshift() {
@@ -80,6 +83,23 @@ impl Session {
         })
         .await?;
         Ok(rows)
+    }
+
+    /// Runs a query of ours on the catalog that is asked again later, in the same words: the server keeps its plan, which
+    /// takes longer to make than to carry out. Names are looked for in `pg_catalog` alone, now and until the transaction
+    /// ends, and those in the answer are told in full.
+    pub(crate) async fn query_again(&mut self, sql: &str) -> Result<Vec<TextRow>, Failure> {
+        const HEAD: &str = "set local search_path = pg_catalog; ";
+        if let Some(at) = self.asked.iter().position(|it| it == sql) {
+            return self.query(&format!("{HEAD}execute dagctl_{at}")).await;
+        }
+        let at = self.asked.len();
+        let statement = format!("{HEAD}prepare dagctl_{at} as {sql}; execute dagctl_{at}");
+        let answer = self.query(&statement).await;
+        // One that failed may have a plan or not: its number is given to no other.
+        let known = if answer.is_ok() { sql } else { "" };
+        self.asked.push(known.to_owned());
+        answer
     }
 
     /// Runs a query of ours that gives one text.
