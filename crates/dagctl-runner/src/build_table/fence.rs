@@ -33,7 +33,7 @@ pub(crate) enum Begun {
 /// Ends what earlier attempts still run, takes the row, and drops what dead builders left.
 pub(crate) async fn begin(session: &mut Session, build: &Build) -> Result<Begun, Failure> {
     make_table(session, build).await?;
-    if !session.is_redshift() {
+    if !session.is_redshift() && build.attempt > 1 {
         end_earlier_attempts(session, build).await?;
     }
     let lock = build.life_lock(&build.key, &build.attempt.to_string());
@@ -130,19 +130,15 @@ pub(crate) async fn drop_retired(
 async fn make_table(session: &mut Session, build: &Build) -> Result<(), Failure> {
     let table = build.fence_table();
     // The standard's view is the slow way, and the only one that Redshift promises.
-    let from = match session.is_redshift() {
-        true => "information_schema.tables where (table_schema, table_name)",
-        false => {
-            "pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             where (n.nspname, c.relname)"
-        }
+    let there = match session.is_redshift() {
+        true => format!(
+            "select 't' from information_schema.tables where table_schema = {} and table_name = {}",
+            literal(&build.schema),
+            literal(FENCE_TABLE)
+        ),
+        false => format!("select to_regclass({}) is not null", literal(&table)),
     };
-    let schema = literal(&build.schema);
-    let there = format!(
-        "select count(*) from {from} = ({schema}, {})",
-        literal(FENCE_TABLE)
-    );
-    if session.text(&there).await? != "0" {
+    if session.text(&there).await? == "t" {
         return Ok(());
     }
     let sql = format!(
@@ -240,11 +236,12 @@ async fn take_row(session: &mut Session, build: &Build) -> Result<Begun, Failure
         session.execute(&sql).await?;
         ""
     } else {
-        session
-            .execute(&format!(
-                "{insert} values ({values}) on conflict do nothing"
-            ))
-            .await?;
+        let sql = format!("{insert} values ({values}) on conflict do nothing");
+        if session.execute(&sql).await? == 1 {
+            // The row is new, and says all that it has to.
+            drop_staging(session, build).await?;
+            return Ok(Begun::Mine);
+        }
         " for update"
     };
     let sql = format!(
@@ -282,9 +279,7 @@ async fn take_row(session: &mut Session, build: &Build) -> Result<Begun, Failure
             .await;
     }
     // This very attempt may have begun before, on a worker that was drained.
-    session
-        .execute(&format!("drop table if exists {}", build.staging()))
-        .await?;
+    drop_staging(session, build).await?;
     let sql = format!(
         "update {table} set attempt = {}, staging = {}, started_at = now() where {row}",
         build.attempt,
@@ -292,6 +287,12 @@ async fn take_row(session: &mut Session, build: &Build) -> Result<Begun, Failure
     );
     session.execute(&sql).await?;
     Ok(Begun::Mine)
+}
+
+async fn drop_staging(session: &mut Session, build: &Build) -> Result<(), Failure> {
+    let sql = format!("drop table if exists {}", build.staging());
+    session.execute(&sql).await?;
+    Ok(())
 }
 
 async fn check(session: &mut Session, build: &Build, lock: &str) -> Result<(), Failure> {

@@ -54,12 +54,13 @@ impl Session {
             undo: vec![],
             asked: vec![],
         };
-        session.backend = session.text("select pg_backend_pid()").await?;
         if !session.is_redshift() {
             // Ends a statement whose worker was killed. Not known before Postgres 14, nor on every system.
-            let _ = session
-                .execute("set client_connection_check_interval = '2s'")
-                .await;
+            let sql = "select pg_backend_pid() from set_config('client_connection_check_interval', '2s', false)";
+            session.backend = session.text(sql).await.unwrap_or_default();
+        }
+        if session.backend.is_empty() {
+            session.backend = session.text("select pg_backend_pid()").await?;
         }
         Ok(session)
     }
