@@ -24,6 +24,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,12 @@ pub use routes::router;
 pub async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
     let ending = app.stop().clone();
     let service: Router = router(app);
+    // Else the end of an answer waits until the far side has acknowledged its beginning.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!("A connection sends with delay: {error}");
+        }
+    });
     axum::serve(
         listener,
         service.into_make_service_with_connect_info::<SocketAddr>(),
