@@ -179,7 +179,7 @@ async fn show(
     page(&DagPage {
         chrome,
         path: links::dag(&dag.dag_id),
-        bars: Bars::new(&dag.dag_id, &last, &clock),
+        bars: Bars::new(&dag.dag_id, last, &clock),
         next_due: dag
             .next_due_at
             .filter(|_| !dag.is_paused && dag.missing_since.is_none())

@@ -15,9 +15,10 @@ use dagctl_store::views::runs::RunBar;
 use serde::Deserialize;
 
 use super::chrome::Chrome;
+use super::links::{self, Segment};
 use super::log_text::visible;
 use super::moment::{Clock, Moment};
-use super::{links, page};
+use super::page;
 use crate::App;
 use crate::api::MOST_QUESTIONS;
 use crate::auth::{Caller, Operator, Viewer};
@@ -91,54 +92,39 @@ struct DagLine {
     next_due: Option<Moment>,
 }
 
-/// The last runs as bars, oldest first.
+/// The last runs as bars, the newest first. Their places from right to left are in the style sheet.
 pub(super) struct Bars {
+    /// What stands before the names of the runs in their addresses.
+    pub(super) above: String,
     pub(super) bars: Vec<Bar>,
     pub(super) summary: String,
 }
 
 pub(super) struct Bar {
-    pub(super) x: usize,
     pub(super) y: u32,
     pub(super) height: u32,
     pub(super) state: &'static str,
-    pub(super) path: String,
-    pub(super) title: String,
+    pub(super) run_id: String,
+    pub(super) took: Option<String>,
+}
+
+impl Bar {
+    pub(super) fn segment(&self) -> Segment<'_> {
+        Segment(&self.run_id)
+    }
 }
 
 /// The height of the longest bar.
 const TALLEST: u32 = 22;
 
 impl Bars {
-    pub(super) fn new(dag_id: &str, runs: &[RunBar], clock: &Clock) -> Self {
+    pub(super) fn new(dag_id: &str, runs: Vec<RunBar>, clock: &Clock) -> Self {
         let millis = |run: &RunBar| {
             let from = run.started_at.unwrap_or(clock.now);
             let to = run.finished_at.unwrap_or(clock.now);
             (to.as_millisecond() - from.as_millisecond()).max(0)
         };
         let longest = runs.iter().map(millis).max().unwrap_or(0).max(1);
-        let room = usize::try_from(BARS).unwrap_or(0);
-        let above = links::runs(dag_id);
-        let bars = runs
-            .iter()
-            .enumerate()
-            .map(|(at, run)| {
-                let share = millis(run) * i64::from(TALLEST - 5) / longest;
-                let height = 5 + u32::try_from(share).unwrap_or(0);
-                let took = clock.took(run.started_at, run.finished_at);
-                Bar {
-                    x: (room - 1 - at.min(room - 1)) * 9,
-                    y: TALLEST - height,
-                    height,
-                    state: run.state.name(),
-                    path: links::below(&above, &run.run_id),
-                    title: match took {
-                        Some(took) => format!("{} · {} · {took}", run.run_id, run.state),
-                        None => format!("{} · {}", run.run_id, run.state),
-                    },
-                }
-            })
-            .collect();
         let failed = runs
             .iter()
             .filter(|it| it.state == RunState::Failed)
@@ -148,7 +134,25 @@ impl Bars {
             (count, 0) => format!("last {count} runs, none failed"),
             (count, failed) => format!("last {count} runs, {failed} failed"),
         };
-        Self { bars, summary }
+        let bars = runs
+            .into_iter()
+            .map(|run| {
+                let share = millis(&run) * i64::from(TALLEST - 5) / longest;
+                let height = 5 + u32::try_from(share).unwrap_or(0);
+                Bar {
+                    y: TALLEST - height,
+                    height,
+                    state: run.state.name(),
+                    took: clock.took(run.started_at, run.finished_at),
+                    run_id: run.run_id,
+                }
+            })
+            .collect();
+        Self {
+            above: links::runs(dag_id),
+            bars,
+            summary,
+        }
     }
 }
 
@@ -188,8 +192,8 @@ async fn rows(app: &App, caller: &Caller, query: &ListQuery) -> Answer<DagRows> 
             let runs = runs.remove(&row.dag_key).unwrap_or_default();
             DagLine {
                 path: links::dag(&row.dag_id),
-                bars: Bars::new(&row.dag_id, &runs, &clock),
                 last: runs.first().map(|it| clock.short(it.queued_at)),
+                bars: Bars::new(&row.dag_id, runs, &clock),
                 next_due: row
                     .next_due_at
                     .filter(|_| !row.is_paused && row.missing_since.is_none())

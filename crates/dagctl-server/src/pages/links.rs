@@ -1,6 +1,8 @@
 //! The addresses of pages. Names may hold any letter, so each is written as one segment of a path.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write};
+
+use askama::filters::HtmlSafe;
 
 /// Writes a text as one segment of a path.
 pub(crate) fn segment(text: &str) -> String {
@@ -9,22 +11,38 @@ pub(crate) fn segment(text: &str) -> String {
     written
 }
 
+/// A text as one segment of a path, written where it stands. Nothing in it means anything in HTML.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment<'a>(pub(crate) &'a str);
+
+impl HtmlSafe for Segment<'_> {}
+
+impl fmt::Display for Segment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_segment(f, self.0)
+    }
+}
+
 fn push_segment(written: &mut String, text: &str) {
+    // Writing to a text cannot fail.
+    let _ = write_segment(written, text);
+}
+
+fn write_segment(to: &mut impl Write, text: &str) -> fmt::Result {
     let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"-_.~:".contains(&it);
     let mut rest = text;
     // What stands before a byte that is not plain ends between two letters.
     while let Some(at) = rest.bytes().position(|it| !is_plain(it)) {
         let (plain, other) = rest.split_at(at);
-        written.push_str(plain);
+        to.write_str(plain)?;
         let mut bytes = other.char_indices().skip(1).map(|(at, _)| at);
         let (letter, after) = other.split_at(bytes.next().unwrap_or(other.len()));
         for byte in letter.bytes() {
-            // Writing to a text cannot fail.
-            let _ = write!(written, "%{byte:02X}");
+            write!(to, "%{byte:02X}")?;
         }
         rest = after;
     }
-    written.push_str(rest);
+    to.write_str(rest)
 }
 
 pub(crate) fn dag(dag_id: &str) -> String {
@@ -91,6 +109,7 @@ mod tests {
             "/dags/%EC%9A%94%EC%95%BD/runs/manual__2026-01-01T00:00:00%2B00:00"
         );
         assert_eq!(segment("../a b?c#d"), "..%2Fa%20b%3Fc%23d");
+        assert_eq!(Segment("\"<&>'").to_string(), "%22%3C%26%3E%27");
     }
 
     #[test]

@@ -47,6 +47,39 @@ async fn a_failed_run_opens_with_its_error() {
     assert!(task.contains("&#34;rows&#34;: 7"));
 }
 
+/// Eighteen runs after those of the past.
+const MORE_RUNS: &str = "
+    insert into dag_run (dag_run_id, dag_key, dag_version_id, run_id, run_type, state, logical_at, interval_start,
+        interval_end, queued_at, started_at, finished_at)
+    select r.dag_run_id + n, 1, 1, 'run ' || n || ' of <18>', 's', 's', now(), now(), now(), now(), now(), now()
+    from dag_run r, generate_series(1, 18) n where r.state = 'r';
+";
+
+#[tokio::test]
+async fn the_last_fourteen_runs_of_a_dag_are_bars_the_newest_first() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    app.sql(MORE_RUNS).await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    for path in ["/", "/dags/orders", "/dags/orders?state=failed"] {
+        let text = kim.get(path).await.text;
+        let bars = text.split("<svg class=\"bars\"").nth(1).expect(path);
+        let bars = bars.split("</svg>").next().unwrap();
+        let titles: Vec<&str> = bars
+            .split("<title>")
+            .skip(1)
+            .map(|it| it.split("</title>").next().unwrap())
+            .collect();
+        let wanted: Vec<String> = (5..=18)
+            .rev()
+            .map(|it| format!("run {it} of &#60;18&#62; · success · 0ms"))
+            .collect();
+        assert_eq!(titles, wanted, "{path}");
+        let first = r#"<a href="/dags/orders/runs/run%2018%20of%20%3C18%3E">"#;
+        assert_eq!(bars.find("<a "), bars.find(first), "{path}");
+    }
+}
+
 /// A run with 1,200 tasks of which one failed, far down.
 const WIDE_RUN: &str = "
     insert into dag_version (dag_version_id, dag_key, hash, file, files, task_count, max_active_tasks, tells_success)

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use dagctl_core::ids::{DagKey, DagVersionId};
 use dagctl_core::state::RunState;
 use jiff::Timestamp;
+use jiff_sqlx::Timestamp as At;
 
 use super::letter;
 use super::runs::RunBar;
@@ -141,15 +142,27 @@ impl Store {
         let rows = sqlx::query_file!("src/views/last_runs.sql", &keys, count)
             .fetch_all(self.pool())
             .await?;
-        let mut runs: HashMap<DagKey, Vec<RunBar>> = HashMap::new();
+        let mut runs = HashMap::with_capacity(rows.len());
         for row in rows {
-            runs.entry(DagKey(row.dag_key)).or_default().push(RunBar {
-                run_id: row.run_id,
-                state: letter("dag_run", row.state, RunState::from_letter)?,
-                queued_at: row.queued_at.to_jiff(),
-                started_at: row.started_at.map(|it| it.to_jiff()),
-                finished_at: row.finished_at.map(|it| it.to_jiff()),
-            });
+            let times = row.queued_at.into_iter().zip(row.started_at);
+            let bars = row
+                .run_ids
+                .into_iter()
+                .zip(row.states)
+                .zip(times.zip(row.finished_at))
+                .map(
+                    |((run_id, state), ((queued_at, started_at), finished_at))| {
+                        Ok(RunBar {
+                            run_id,
+                            state: letter("dag_run", state, RunState::from_letter)?,
+                            queued_at: queued_at.to_jiff(),
+                            started_at: started_at.map(At::to_jiff),
+                            finished_at: finished_at.map(At::to_jiff),
+                        })
+                    },
+                )
+                .collect::<Result<_, StoreError>>()?;
+            runs.insert(DagKey(row.dag_key), bars);
         }
         Ok(runs)
     }
