@@ -100,17 +100,17 @@ async fn no_page_reads_more_than_one_week_of_a_table_and_few_blocks() {
     let now = i64::MAX;
     let mut asked = vec![];
     let mut ask = |text, with: String, blocks| asked.push(Asked { text, with, blocks });
-    let dag_rows = include_str!("../src/views/dag_rows.sql");
     ask(
-        dag_rows,
-        "null, null, null, null, null, null, 101".into(),
+        include_str!("../src/views/dag_rows.sql"),
+        "null, null, null, null, null, 101".into(),
         100,
     );
     ask(
-        dag_rows,
-        "'dag_7', null, null, null, null, null, 1".into(),
+        include_str!("../src/views/dag_row.sql"),
+        "'dag_7'".into(),
         20,
     );
+    ask(include_str!("../src/views/dag_reasons.sql"), "7".into(), 20);
     ask(
         include_str!("../src/views/last_runs.sql"),
         format!("{keys}, 14"),

@@ -173,6 +173,9 @@ async fn measure(
 }
 
 const DAG_ROWS: &str = include_str!("../../../dagctl-store/src/views/dag_rows.sql");
+const DAG_ROW: &str = include_str!("../../../dagctl-store/src/views/dag_row.sql");
+const DAG_KEY: &str = "select dag_key from dag
+    where dag_id = $1 and (missing_since is null or last_dag_run_id is not null)";
 const LAST_RUNS: &str = include_str!("../../../dagctl-store/src/views/last_runs.sql");
 const RUN_ROWS: &str = include_str!("../../../dagctl-store/src/views/run_rows.sql");
 const RUN_CALLED: &str = include_str!("../../../dagctl-store/src/views/run_called.sql");
@@ -186,11 +189,7 @@ const LOG_LINES: &str = include_str!("../../../dagctl-store/src/views/log_lines.
 async fn fetch(plain: &mut PgConnection, rows: Rows) -> anyhow::Result<()> {
     match rows {
         Rows::Dags => {
-            let keys: Vec<i32> = dags(plain, None, 101)
-                .await?
-                .into_iter()
-                .map(|(key, _)| key)
-                .collect();
+            let keys = dags(plain).await?;
             sqlx::query(LAST_RUNS)
                 .bind(keys)
                 .bind(14_i64)
@@ -198,17 +197,23 @@ async fn fetch(plain: &mut PgConnection, rows: Rows) -> anyhow::Result<()> {
                 .await?;
         }
         Rows::Dag => {
-            let dag = dags(plain, Some(BUSY), 1).await?;
-            runs(plain, dag[0].0).await?;
+            let dag = sqlx::query(DAG_ROW)
+                .bind(BUSY)
+                .fetch_one(&mut *plain)
+                .await?;
+            runs(plain, dag.try_get("dag_key")?).await?;
             sqlx::query(VERSION_TASKS)
-                .bind(dag[0].1)
+                .bind(dag.try_get::<i32, _>("active_version_id")?)
                 .bind(500_i64)
                 .fetch_all(plain)
                 .await?;
         }
         Rows::Runs => {
-            let dag = dags(plain, Some(BUSY), 1).await?;
-            runs(plain, dag[0].0).await?;
+            let dag_key = sqlx::query_scalar(DAG_KEY)
+                .bind(BUSY)
+                .fetch_one(&mut *plain)
+                .await?;
+            runs(plain, dag_key).await?;
         }
         Rows::Run => {
             let run = latest(plain, BUSY).await?;
@@ -243,25 +248,18 @@ async fn fetch(plain: &mut PgConnection, rows: Rows) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// DAGs by key and version.
-async fn dags(
-    plain: &mut PgConnection,
-    dag_id: Option<&str>,
-    limit: i64,
-) -> anyhow::Result<Vec<(i32, i32)>> {
+/// The keys of the DAGs on the first page.
+async fn dags(plain: &mut PgConnection) -> anyhow::Result<Vec<i32>> {
     let rows = sqlx::query(DAG_ROWS)
-        .bind(dag_id)
         .bind(None::<String>)
         .bind(None::<String>)
         .bind(None::<i8>)
         .bind(None::<bool>)
         .bind(None::<String>)
-        .bind(limit)
+        .bind(101_i64)
         .fetch_all(plain)
         .await?;
-    rows.iter()
-        .map(|it| Ok((it.try_get("dag_key")?, it.try_get("active_version_id")?)))
-        .collect()
+    rows.iter().map(|it| Ok(it.try_get("dag_key")?)).collect()
 }
 
 async fn runs(plain: &mut PgConnection, dag_key: i32) -> anyhow::Result<()> {

@@ -39,7 +39,8 @@ async fn list(
     Path(dag_id): Path<String>,
     Ask(query): Ask<PageQuery>,
 ) -> Answer<Json<Page<Run>>> {
-    let dag = dags::find(&app, &dag_id).await?;
+    let dag = app.store().shown_dag(&dag_id).await?;
+    let dag_key = dag.ok_or_else(|| Failure::unknown_dag(&dag_id))?;
     let limit = limit(query.limit);
     let before = match query.after.as_deref().map(str::parse) {
         Some(Ok(key)) => Some(DagRunId(key)),
@@ -53,7 +54,7 @@ async fn list(
     let rows = app
         .store()
         .run_rows(&RunFilter {
-            dag_key: dag.dag_key,
+            dag_key,
             state: None,
             before,
             limit: limit + 1,

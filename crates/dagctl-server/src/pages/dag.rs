@@ -143,11 +143,12 @@ async fn show(
     Path(dag_id): Path<String>,
     Query(query): Query<RunsQuery>,
 ) -> Answer<Html<String>> {
-    let dag = app
-        .store()
-        .dag_row(&dag_id)
-        .await?
-        .ok_or_else(|| Failure::unknown_dag(&dag_id))?;
+    // What does not take the DAG is asked beside it.
+    let (dag, chrome) = tokio::try_join!(
+        async { Ok::<_, Failure>(app.store().dag_row(&dag_id).await?) },
+        Chrome::new(&app, &viewer, "dags")
+    )?;
+    let dag = dag.ok_or_else(|| Failure::unknown_dag(&dag_id))?;
     let clock = Clock::new(&dag.timezone);
     let filter = RunFilter {
         dag_key: dag.dag_key,
@@ -155,12 +156,11 @@ async fn show(
         before: query.before.parse().ok().map(DagRunId),
         limit: i64::try_from(PAGE).unwrap_or(i64::MAX) + 1,
     };
-    let (mut rows, definition, why, backfills, chrome) = tokio::try_join!(
+    let (mut rows, definition, why, backfills) = tokio::try_join!(
         async { Ok::<_, Failure>(app.store().run_rows(&filter).await?) },
         definition(&app, &dag),
         crate::explain::dag(&app, &dag),
-        backfills::lines(&app, &dag.dag_id, &clock),
-        Chrome::new(&app, &viewer, "dags")
+        backfills::lines(&app, &dag.dag_id, &clock)
     )?;
     let news = match definition.awaits_news {
         true => Some(news::news(&app, &EventsOf::Pending(dag.dag_key), &clock).await?),

@@ -80,6 +80,29 @@ async fn the_last_fourteen_runs_of_a_dag_are_bars_the_newest_first() {
     }
 }
 
+#[tokio::test]
+async fn the_page_of_a_paused_dag_says_who_paused_it() {
+    let app = TestApp::new().await;
+    app.sql(PAST).await;
+    app.sql(
+        "delete from problem;
+        insert into audit (who, action, object) values ('kim', 'dag.pause', 'orders'), ('lee', 'dag.pause', 'orders'),
+            ('mia', 'dag.pause', 'other');
+        update dag set is_paused = true;",
+    )
+    .await;
+    let kim = app.browser("kim", Role::Viewer).await;
+    let page = kim.get("/dags/orders").await.text;
+    assert!(page.contains("its schedule was paused by lee"), "{page}");
+    app.sql("update dag set pause_reason = 'paused by dagctl after 3 failed runs'")
+        .await;
+    let page = kim.get("/dags/orders").await.text;
+    assert!(
+        page.contains("its schedule was paused by dagctl after 3 failed runs"),
+        "{page}"
+    );
+}
+
 /// A run with 1,200 tasks of which one failed, far down.
 const WIDE_RUN: &str = "
     insert into dag_version (dag_version_id, dag_key, hash, file, files, task_count, max_active_tasks, tells_success)

@@ -13,12 +13,11 @@ cross join lateral (
         count(*) filter (where severity = 'error' and code in ('D021', 'D030')) as flaw_count
     from problem where problem.dag_id = d.dag_id or problem.file = d.file
 ) p
-where ($1::text is null or d.dag_id = $1)
-    and ($2::text is null or d.dag_id ilike $2 or d.description ilike $2)
-    and ($3::text is null or $3 = any (d.tags))
-    and ($4::"char" is null or d.last_state = $4)
-    and ($5::boolean is null or d.is_paused = $5)
-    and ($6::text is null or d.dag_id > $6)
+where ($1::text is null or d.dag_id ilike $1 or d.description ilike $1)
+    and ($2::text is null or $2 = any (d.tags))
+    and ($3::"char" is null or d.last_state = $3)
+    and ($4::boolean is null or d.is_paused = $4)
+    and ($5::text is null or d.dag_id > $5)
     and (d.missing_since is null or d.last_dag_run_id is not null)
 order by d.dag_id
-limit $7
+limit $6

@@ -102,7 +102,6 @@ impl Store {
     pub async fn dag_rows(&self, filter: &DagFilter) -> Result<Vec<DagRow>, StoreError> {
         let rows = sqlx::query_file!(
             "src/views/dag_rows.sql",
-            None::<String>,
             filter.search.as_deref().map(like),
             filter.tag,
             filter.last_state.map(|it| it.letter() as i8),
@@ -117,19 +116,22 @@ impl Store {
 
     /// The DAG of a name.
     pub async fn dag_row(&self, dag_id: &str) -> Result<Option<DagRow>, StoreError> {
-        let row = sqlx::query_file!(
-            "src/views/dag_rows.sql",
-            Some(dag_id),
-            None::<String>,
-            None::<String>,
-            None::<i8>,
-            None::<bool>,
-            None::<String>,
-            1
+        let row = sqlx::query_file!("src/views/dag_row.sql", dag_id)
+            .fetch_optional(self.pool())
+            .await?;
+        Ok(row.map(|row| dag_row!(row)))
+    }
+
+    /// The key of a DAG that [`Store::dag_row`] finds.
+    pub async fn shown_dag(&self, dag_id: &str) -> Result<Option<DagKey>, StoreError> {
+        let key = sqlx::query_scalar!(
+            "select dag_key from dag
+             where dag_id = $1 and (missing_since is null or last_dag_run_id is not null)",
+            dag_id
         )
         .fetch_optional(self.pool())
         .await?;
-        Ok(row.map(|row| dag_row!(row)))
+        Ok(key.map(DagKey))
     }
 
     /// The newest runs of each DAG, newest first, `count` of each at most.

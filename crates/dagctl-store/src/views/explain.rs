@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use dagctl_core::explain::{BackfillFacts, Places, PoolFacts};
 use dagctl_core::ids::{DagRunId, DagVersionId};
 use jiff::Timestamp;
+use jiff_sqlx::Timestamp as At;
 
 use super::dags::DagRow;
 use crate::{Store, StoreError};
@@ -50,43 +51,25 @@ pub struct TaskReasons {
 impl Store {
     /// What explains when a DAG runs next.
     pub async fn dag_reasons(&self, dag: &DagRow) -> Result<DagReasons, StoreError> {
-        let paused = sqlx::query!(
-            "select who, at from audit where action = 'dag.pause' and object = $1 order by audit_id desc limit 1",
-            dag.dag_id
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        let reason = sqlx::query_scalar!(
-            "select pause_reason from dag where dag_key = $1",
-            dag.dag_key.get()
-        )
-        .fetch_optional(self.pool())
-        .await?
-        .flatten();
-        let error = sqlx::query!(
-            "select message, first_seen_at from problem
-            where (dag_id = $1 or file = $2) and severity = 'error' and code not in ('D021', 'D030')
-            order by line limit 1",
-            dag.dag_id,
-            dag.file
-        )
-        .fetch_optional(self.pool())
-        .await?;
-        let skipped = sqlx::query!(
-            "select count, reason, recorded_at from skipped_interval where dag_key = $1
-            order by first_logical_at desc limit 1",
-            dag.dag_key.get()
-        )
-        .fetch_optional(self.pool())
-        .await?;
+        let row = sqlx::query_file!("src/views/dag_reasons.sql", dag.dag_key.get())
+            .fetch_optional(self.pool())
+            .await?;
+        let Some(row) = row else {
+            return Ok(DagReasons::default());
+        };
         Ok(DagReasons {
-            paused_by: match reason {
+            paused_by: match row.pause_reason {
                 // It begins with who it was.
                 Some(why) => Some((why.trim_start_matches("paused by ").to_owned(), None)),
-                None => paused.map(|it| (it.who, Some(it.at.to_jiff()))),
+                None => row
+                    .paused_by
+                    .map(|who| (who, row.paused_at.map(At::to_jiff))),
             },
-            error: error.map(|it| (it.message, it.first_seen_at.to_jiff())),
-            skipped: skipped.map(|it| (i64::from(it.count), it.reason, it.recorded_at.to_jiff())),
+            error: row.error.zip(row.error_since.map(At::to_jiff)),
+            skipped: match (row.skipped, row.skipped_why, row.skipped_at) {
+                (Some(count), Some(why), Some(at)) => Some((count.into(), why, at.to_jiff())),
+                _ => None,
+            },
         })
     }
 
