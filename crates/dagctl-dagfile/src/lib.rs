@@ -9,6 +9,7 @@ mod lint;
 mod parse;
 mod reader;
 mod sources;
+mod sql_read;
 mod sql_writes;
 mod stack;
 mod text;

@@ -12,8 +12,6 @@ use crate::parse::Draft;
 use crate::sources::Session;
 use crate::text::Text;
 
-pub(crate) use self::sql::{parse_sql, with_names, without_values};
-
 /// A text to be looked at.
 #[derive(Debug, Clone)]
 pub(crate) struct Job {

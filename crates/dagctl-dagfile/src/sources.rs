@@ -8,6 +8,7 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::glob::Glob;
 use crate::ignore::IgnoredFile;
 use crate::lint::Job;
+use crate::sql_read::SqlRead;
 use crate::text::Text;
 use crate::yaml::{self, Node};
 use dagctl_core::asset::Asset;
@@ -118,6 +119,8 @@ pub(crate) struct Session<'a> {
     known: HashMap<(Code, Place, String), usize>,
     /// Files that have been read, since an expansion may name one thousands of times.
     trees: HashMap<FileId, Option<Rc<Node>>>,
+    /// What the SQL parser said of texts, which are both checked and asked for what they write.
+    sql: HashMap<String, Rc<SqlRead>>,
     asked: BTreeSet<String>,
     globs: Vec<Glob>,
     /// Texts that are looked at once the graph is known.
@@ -149,6 +152,7 @@ impl<'a> Session<'a> {
             found: vec![],
             known: HashMap::new(),
             trees: HashMap::new(),
+            sql: HashMap::new(),
             asked: BTreeSet::new(),
             globs: vec![],
             jobs: vec![],
@@ -206,6 +210,16 @@ impl<'a> Session<'a> {
         let tree = yaml::read(self, file).map(Rc::new);
         self.trees.insert(file, tree.clone());
         tree
+    }
+
+    /// What the parser says of SQL without `{%`.
+    pub(crate) fn read_sql(&mut self, text: &str) -> Rc<SqlRead> {
+        if let Some(known) = self.sql.get(text) {
+            return known.clone();
+        }
+        let read = Rc::new(SqlRead::new(text));
+        self.sql.insert(text.to_owned(), read.clone());
+        read
     }
 
     /// Line and column of a place, for a note that points elsewhere.

@@ -3,47 +3,51 @@
 //! A table counts where its schema is said and no template is part of its name. What cannot be read writes nothing that
 //! anybody knows of: `writes` says it then.
 
-use dagctl_core::sql_text;
 use sqlparser::ast::{
     CopySource, FromTable, Ident, ObjectName, Query, SetExpr, Statement, TableFactor, TableObject,
     TableWithJoins,
 };
 
-use crate::lint::{parse_sql, with_names};
-
-/// Stands in the place of each template; no table has such a name.
-const UNKNOWN: &str = "dagctl_unknown_name";
+use crate::sources::Session;
+use crate::sql_read::holds_template;
 
 /// Words without which SQL writes no table.
 const WRITES: [&str; 7] = [
     "insert", "update", "delete", "merge", "create", "truncate", "copy",
 ];
 
-/// The tables that a text of statements writes, as `schema.table`, each once; names fold to lower case as in PostgreSQL.
-pub(crate) fn tables(sql: &str) -> Vec<String> {
-    let lower = sql.to_ascii_lowercase();
-    let may_write = WRITES.iter().any(|it| lower.contains(it));
-    // What a `{% if %}` leaves out cannot be known.
-    if !may_write || sql.contains("{%") {
-        return vec![];
+impl Session<'_> {
+    /// The tables that a text of statements writes, as `schema.table`, each once; names fold to lower case as in
+    /// PostgreSQL.
+    pub(crate) fn tables_written(&mut self, sql: &str) -> Vec<String> {
+        let lower = sql.to_ascii_lowercase();
+        let may_write = WRITES.iter().any(|it| lower.contains(it));
+        // What a `{% if %}` leaves out cannot be known.
+        if !may_write || sql.contains("{%") {
+            return vec![];
+        }
+        self.read_sql(sql).writes.clone()
     }
-    let plain = with_names(sql, UNKNOWN);
-    let mut found = Found::default();
-    for statement in sql_text::split(&plain) {
-        for it in parse_sql(statement.text).unwrap_or_default() {
-            found.statement(&it);
+}
+
+/// Gathers the tables that statements of one text write.
+pub(crate) struct Found<'s> {
+    sql: &'s str,
+    /// The tables, each once.
+    pub(crate) tables: Vec<String>,
+}
+
+impl<'s> Found<'s> {
+    /// Starts with nothing found in `sql`, which is the text as it was written, with its templates.
+    pub(crate) fn new(sql: &'s str) -> Self {
+        Self {
+            sql,
+            tables: vec![],
         }
     }
-    found.tables
-}
 
-#[derive(Default)]
-struct Found {
-    tables: Vec<String>,
-}
-
-impl Found {
-    fn statement(&mut self, statement: &Statement) {
+    /// Adds what a statement writes.
+    pub(crate) fn statement(&mut self, statement: &Statement) {
         match statement {
             Statement::Insert(it) => {
                 if let TableObject::TableName(name) = &it.table {
@@ -105,12 +109,15 @@ impl Found {
         let Some([schema, table]) = parts.as_deref() else {
             return;
         };
+        if [schema, table].map(|it| holds_template(&it.value, self.sql)) != [false; 2] {
+            return;
+        }
         let name = [schema, table].map(|it| match it.quote_style {
             Some(_) => it.value.clone(),
             None => it.value.to_lowercase(),
         });
         let name = name.join(".");
-        if !name.contains(UNKNOWN) && !self.tables.contains(&name) {
+        if !self.tables.contains(&name) {
             self.tables.push(name);
         }
     }
@@ -118,7 +125,11 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
-    use super::tables;
+    use crate::sources::{Session, Sources};
+
+    fn tables(sql: &str) -> Vec<String> {
+        Session::new(&Sources::new([], "")).tables_written(sql)
+    }
 
     #[test]
     fn every_kind_of_statement_that_writes_names_its_table() {
@@ -162,6 +173,7 @@ mod tests {
             "create temporary table a.b as select 1",
             "insert into a.orders_{{ ds_nodash }} select 1",
             "insert into {{ params.table | ident }} select 1",
+            "insert into \"{{}}\".b select 1",
             "{% if x %}insert into a.b select 1{% endif %}",
             "insert into a.b selec oops (",
             "copy a.b to stdout",

@@ -4,18 +4,15 @@
 //! A misspelt keyword is an error: with the keyword in its place the parser gets further.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use dagctl_core::sql_text;
-use regex::Regex;
-use sqlparser::ast::Statement;
-use sqlparser::dialect::{Dialect, PostgreSqlDialect, RedshiftSqlDialect};
-use sqlparser::parser::Parser;
+use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::keyword;
 use crate::diagnostic::Code;
 use crate::sources::Session;
+use crate::sql_read::{Failure, parse, without_templates};
 use crate::text::Text;
 
 /// Longer texts are generated, and cost more time than they are worth.
@@ -28,11 +25,6 @@ const KNOWN: &[&str] = &[
     "SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "VALUES", "TRUNCATE",
 ];
 
-static TEMPLATE: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?s)\{\{.*?\}\}|\{#.*?#\}").expect("the pattern is constant"));
-static BIND: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(^|[^:\w]):([A-Za-z_])").expect("the pattern is constant"));
-
 /// A misspelt keyword.
 struct Typo {
     word: Range<usize>,
@@ -44,14 +36,16 @@ pub(super) fn check(session: &mut Session<'_>, text: &Text) {
     if text.value.len() > MAX_BYTES || text.value.contains("{%") {
         return;
     }
+    let read = session.read_sql(&text.value);
+    if read.failures.is_empty() {
+        return;
+    }
     let plain = without_templates(&text.value);
-    for statement in sql_text::split(&plain) {
-        let Err(failure) = parse(statement.text) else {
-            continue;
-        };
-        let typos = typos(statement.text, &failure);
+    for (statement, failure) in &read.failures {
+        let (offset, statement) = (statement.start, &plain[statement.clone()]);
+        let typos = typos(statement, failure);
         for typo in &typos {
-            let range = statement.offset + typo.word.start..statement.offset + typo.word.end;
+            let range = offset + typo.word.start..offset + typo.word.end;
             let found = &plain[range.clone()];
             let place = text.locate(session.sources, range.clone());
             let by = plain[range.end..]
@@ -67,9 +61,9 @@ pub(super) fn check(session: &mut Session<'_>, text: &Text) {
                 .label("misspelt?")
                 .hint(format!("did you mean `{meant}`?"));
         }
-        let known = KNOWN.contains(&sql_text::first_word(statement.text).as_str());
+        let known = KNOWN.contains(&sql_text::first_word(statement).as_str());
         if typos.is_empty() && known {
-            let at = statement.offset + failure.at.min(statement.text.len());
+            let at = offset + failure.at.min(statement.len());
             let end = at + word_len(&plain[at..]);
             let place = text.locate(session.sources, at..end);
             session.report(
@@ -79,83 +73,6 @@ pub(super) fn check(session: &mut Session<'_>, text: &Text) {
             );
         }
     }
-}
-
-/// The same text with names of the same length in place of templates and binds.
-fn without_templates(text: &str) -> String {
-    BIND.replace_all(&without_values(text), "${1}_${2}")
-        .into_owned()
-}
-
-/// The same text with `name` in place of each template, and names in place of binds.
-pub(crate) fn with_names(text: &str, name: &str) -> String {
-    let text = TEMPLATE.replace_all(text, |found: &regex::Captures<'_>| {
-        match found[0].starts_with("{#") {
-            true => " ".to_owned(),
-            false => name.to_owned(),
-        }
-    });
-    BIND.replace_all(&text, "${1}_${2}").into_owned()
-}
-
-/// The same text with names of the same length in place of templates.
-pub(crate) fn without_values(text: &str) -> String {
-    let text = TEMPLATE.replace_all(text, |found: &regex::Captures<'_>| {
-        let whole = &found[0];
-        if whole.starts_with("{#") {
-            " ".repeat(whole.len())
-        } else {
-            format!("x{}", "_".repeat(whole.len() - 1))
-        }
-    });
-    text.into_owned()
-}
-
-/// Where the parser gave up, and why.
-struct Failure {
-    at: usize,
-    message: String,
-}
-
-fn parse(sql: &str) -> Result<(), Failure> {
-    let postgres = parse_as(sql, &PostgreSqlDialect {});
-    if postgres.is_ok() || parse_as(sql, &RedshiftSqlDialect {}).is_ok() {
-        return Ok(());
-    }
-    postgres.map(|_| ())
-}
-
-/// The statements of SQL that the parser can read.
-pub(crate) fn parse_sql(sql: &str) -> Option<Vec<Statement>> {
-    parse_as(sql, &PostgreSqlDialect {})
-        .or_else(|_| parse_as(sql, &RedshiftSqlDialect {}))
-        .ok()
-}
-
-fn parse_as(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Statement>, Failure> {
-    let result = Parser::new(dialect)
-        .try_with_sql(sql)
-        .and_then(|mut it| it.parse_statements());
-    let error = match result {
-        Ok(statements) => return Ok(statements),
-        Err(error) => error,
-    };
-    let said = error.to_string();
-    let said = said
-        .trim_start_matches("sql parser error: ")
-        .trim_start_matches("ParserError: ");
-    let (message, place) = match said.rsplit_once(" at Line: ") {
-        Some((message, place)) => (message, Some(place)),
-        None => (said, None),
-    };
-    let at = place
-        .and_then(|it| it.split_once(", Column: "))
-        .and_then(|(line, column)| Some((line.parse().ok()?, column.trim().parse().ok()?)))
-        .map_or(sql.len(), |(line, column)| offset(sql, line, column));
-    Err(Failure {
-        at,
-        message: message.to_owned(),
-    })
 }
 
 /// Puts keywords in the place of words that resemble them for as long as that gets the parser further.
@@ -213,7 +130,7 @@ fn best_fix(sql: &str, at: usize) -> Option<Fix> {
             let mut fixed = sql.to_owned();
             fixed.replace_range(word.clone(), keyword);
             let then = match parse(&fixed) {
-                Ok(()) => None,
+                Ok(_) => None,
                 Err(failure) => Some(failure.at),
             };
             let grown = keyword.len().cast_signed() - word.len().cast_signed();
@@ -262,20 +179,6 @@ fn words(sql: &str) -> Option<Vec<Range<usize>>> {
         }
     }
     Some(words)
-}
-
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let mut start = 0;
-    for _ in 1..line {
-        match text[start..].find('\n') {
-            Some(it) => start += it + 1,
-            None => return text.len(),
-        }
-    }
-    text[start..]
-        .char_indices()
-        .nth(column.saturating_sub(1))
-        .map_or(text.len(), |(it, _)| start + it)
 }
 
 fn word_len(text: &str) -> usize {

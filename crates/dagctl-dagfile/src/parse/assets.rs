@@ -5,7 +5,6 @@ use dagctl_core::operator::Operator;
 
 use crate::diagnostic::Code;
 use crate::sources::Session;
-use crate::sql_writes;
 use crate::vocabulary::list;
 use crate::yaml::{Node, Yaml};
 
@@ -45,7 +44,7 @@ pub(super) fn written(
     let names = match operator {
         Some(Operator::BuildTable(it)) => vec![format!("{}.{}", it.target.schema, it.target.table)],
         Some(Operator::LoadFile(it)) => vec![format!("{}.{}", it.target.schema, it.target.table)],
-        Some(Operator::Sql(it)) => sql_writes::tables(&it.sql),
+        Some(Operator::Sql(it)) => session.tables_written(&it.sql),
         _ => vec![],
     };
     // What a template names is known only when the task runs.

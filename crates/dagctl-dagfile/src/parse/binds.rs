@@ -8,8 +8,8 @@ use dagctl_core::sql_text;
 use super::task::Site;
 use crate::diagnostic::Code;
 use crate::layers::Layers;
-use crate::lint::without_values;
 use crate::sources::Session;
+use crate::sql_read::without_values;
 use crate::text::Text;
 use crate::vocabulary::list;
 use crate::yaml::{Entry, Yaml};
@@ -86,6 +86,9 @@ fn report_unused(session: &mut Session<'_>, site: &Site<'_>, used: &[&str]) {
 /// Where each `:name` stands: just there the text and the one with numbered binds differ.
 fn places(text: &str) -> Vec<Range<usize>> {
     let mut places = vec![];
+    if !text.contains(':') {
+        return places;
+    }
     for statement in sql_text::split(text) {
         let bound = sql_text::binds(statement.text);
         let (mut old, mut new) = (statement.text, bound.sql.as_str());
