@@ -2,6 +2,7 @@
 
 pub mod field;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use croner::parser::{CronParser, Seconds, Year};
@@ -29,11 +30,12 @@ pub enum Schedule {
 }
 
 /// A cron expression that can be due.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct CronExpression {
     text: String,
     fields: [Field; 5],
-    cron: croner::Cron,
+    /// Made when it is first asked for a time: many are only checked.
+    cron: OnceLock<croner::Cron>,
 }
 
 /// Why a text is not a schedule.
@@ -232,12 +234,16 @@ impl CronExpression {
                 }
             })?);
         }
-        let cron = read(cron_text).map_err(|()| blame(text, &parts))?;
         let cron = Self {
             text: text.to_owned(),
             fields: fields.try_into().expect("there are five parts"),
-            cron,
+            cron: OnceLock::new(),
         };
+        if cron.is_surely_due() {
+            return Ok(cron);
+        }
+        let read = read(cron_text).map_err(|()| blame(text, &parts))?;
+        cron.cron.get_or_init(|| read);
         // The parser takes 31 February; only a search finds out.
         match cron.first_from(DateTime::constant(2000, 1, 1, 0, 0, 0, 0)) {
             Some(_) => Ok(cron),
@@ -262,14 +268,27 @@ impl CronExpression {
         ![minute, hour].into_iter().any(Field::is_stepped)
     }
 
+    /// Whether its fields alone show that the parser takes it and that it has a date: every month has 28 days.
+    fn is_surely_due(&self) -> bool {
+        let [.., day, _, _] = &self.fields;
+        self.fields.iter().all(Field::is_simple) && day.lowest().is_some_and(|it| it <= 28)
+    }
+
+    fn cron(&self) -> &croner::Cron {
+        self.cron.get_or_init(|| {
+            let fields = self.fields.each_ref().map(Field::text);
+            read(&fields.join(" ")).expect("what is not sure was read at once")
+        })
+    }
+
     /// The first wall-clock time at or after `at`, which has whole seconds.
     pub(crate) fn first_from(&self, at: DateTime) -> Option<DateTime> {
-        self.cron.find_next_occurrence(&at, true).ok()
+        self.cron().find_next_occurrence(&at, true).ok()
     }
 
     /// The last wall-clock time at or before `at`, which has whole seconds.
     pub(crate) fn last_until(&self, at: DateTime) -> Option<DateTime> {
-        self.cron.find_previous_occurrence(&at, true).ok()
+        self.cron().find_previous_occurrence(&at, true).ok()
     }
 
     fn words(&self) -> Option<String> {
@@ -322,6 +341,12 @@ impl CronExpression {
             (Times::Step(step), None) => step,
             (Times::Step(step), Some(days)) => format!("{step}, {days}"),
         })
+    }
+}
+
+impl PartialEq for CronExpression {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
     }
 }
 

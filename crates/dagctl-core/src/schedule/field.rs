@@ -132,6 +132,23 @@ impl Field {
         })
     }
 
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it is `*`, or made of numbers and ranges of them: of those the parser refuses none that is good here.
+    pub(super) fn is_simple(&self) -> bool {
+        let is_sign = |it: u8| it.is_ascii_digit() || matches!(it, b',' | b'-');
+        self.text == "*" || self.text.bytes().all(is_sign)
+    }
+
+    /// The first of its plain values.
+    pub(super) fn lowest(&self) -> Option<u8> {
+        let bits = self.bits?;
+        u8::try_from(bits.trailing_zeros()).ok()
+    }
+
     pub(super) fn is_any(&self) -> bool {
         self.text == "*" || self.text == "?"
     }

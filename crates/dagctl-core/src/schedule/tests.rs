@@ -221,3 +221,50 @@ proptest! {
         }
     }
 }
+
+/// Fields of every plain shape: single values and names, ranges, steps and lists of them.
+fn plain_fields(field: CronField) -> Vec<String> {
+    let (low, high) = field.range();
+    let mut all = vec!["*".to_owned(), format!("0{low}"), format!("00{high}")];
+    for value in low..=high {
+        all.push(value.to_string());
+        all.push(format!("{value},{low},*"));
+        all.extend((value..=high).map(|to| format!("{value}-{to}")));
+    }
+    for step in 1..=u8::MAX {
+        all.push(format!("*/{step}"));
+        all.push(format!("{low}-{high}/{step},{high}"));
+        all.push(format!("{low}-{low}/{step}"));
+    }
+    let names: &[&str] = match field {
+        CronField::Minute | CronField::Hour => &[],
+        CronField::DayOfMonth => &["?", "?,1", "1,?"],
+        CronField::Month => &["JAN", "feb", "Mar-dec/2,JUN", "1-DEC"],
+        CronField::DayOfWeek => &[
+            "sun", "MON-FRI", "fri-sun", "Tue,6-7", "?", "+MON", "+?", "+*",
+        ],
+    };
+    all.extend(names.iter().map(|it| (*it).to_owned()));
+    all
+}
+
+#[test]
+fn whatever_is_surely_due_is_read_and_has_a_date() {
+    let mut sure = 0;
+    for (at, field) in CronField::ALL.into_iter().enumerate() {
+        for text in plain_fields(field) {
+            for mut parts in [["*"; 5], ["7", "3", "28", "2", "1"]] {
+                parts[at] = &text;
+                let text = parts.join(" ");
+                let parsed = CronExpression::parse(&text);
+                if let Some(cron) = parsed.ok().filter(CronExpression::is_surely_due) {
+                    sure += 1;
+                    assert!(read(&text).is_ok(), "{text}");
+                    let start = DateTime::constant(2000, 1, 1, 0, 0, 0, 0);
+                    assert!(cron.first_from(start).is_some(), "{text}");
+                }
+            }
+        }
+    }
+    assert!(sure > 4_000, "{sure}");
+}
