@@ -7,6 +7,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use crate::diagnostic::Code;
 use crate::sources::{FileId, Place, Session};
 
+mod events;
 mod raw;
 mod syntax;
 
@@ -76,6 +77,9 @@ pub(crate) fn read(session: &mut Session<'_>, file: FileId) -> Option<Node> {
         session.report(Code::TooLarge, Place::new(file, 0..0), message);
         return None;
     }
+    if let Some(raw) = events::read(text) {
+        return Some(lower(session, file, raw));
+    }
     match serde_saphyr::from_str_with_options::<raw::Raw>(text, options(text.len())) {
         Ok(raw) => Some(lower(session, file, raw)),
         Err(error) => {
@@ -108,7 +112,7 @@ fn options(bytes: usize) -> serde_saphyr::Options {
 
 /// Recovers what the deserializer drops: scalars as written, keys as text, keys that stand twice.
 fn lower(session: &mut Session<'_>, file: FileId, raw: raw::Raw) -> Node {
-    let place = Place::new(file, raw.range());
+    let place = Place::new(file, raw.range);
     let scalar = |kind, text: String| {
         Yaml::Scalar(Scalar {
             text,
@@ -123,7 +127,7 @@ fn lower(session: &mut Session<'_>, file: FileId, raw: raw::Raw) -> Node {
             .trim()
             .to_owned()
     };
-    let value = match raw.0.value {
+    let value = match raw.kind {
         raw::Kind::Null => Yaml::Null,
         raw::Kind::Bool(it) => scalar(ScalarKind::Bool(it), written()),
         raw::Kind::Int(it) => scalar(ScalarKind::Int(it), written()),
@@ -149,8 +153,8 @@ fn lower_map(
     let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
     let mut first: HashMap<String, Place> = HashMap::with_capacity(raw.len());
     for (key, value) in raw {
-        let key_place = Place::new(file, key.range());
-        let key = match key.0.value {
+        let key_place = Place::new(file, key.range);
+        let key = match key.kind {
             raw::Kind::Text(it) => it,
             raw::Kind::Null | raw::Kind::Bool(_) | raw::Kind::Int(_) | raw::Kind::Float(_) => {
                 let text = session.sources.text(file);

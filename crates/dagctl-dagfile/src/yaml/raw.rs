@@ -1,4 +1,4 @@
-//! What the deserializer hands over: values with the bytes they stand on.
+//! What a text holds: values with the bytes they stand on.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,8 +6,14 @@ use std::ops::Range;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-pub(super) struct Raw(pub(super) Spanned<Kind>);
+#[derive(Debug, PartialEq)]
+pub(super) struct Raw {
+    /// Where the value is written; for an alias, where its anchor is.
+    pub(super) range: Range<usize>,
+    pub(super) kind: Kind,
+}
 
+#[derive(Debug, PartialEq)]
 pub(super) enum Kind {
     Null,
     Bool(bool),
@@ -18,19 +24,16 @@ pub(super) enum Kind {
     Map(Vec<(Raw, Raw)>),
 }
 
-impl Raw {
-    /// Where the value is written; for an alias, where its anchor is.
-    pub(super) fn range(&self) -> Range<usize> {
-        let span = self.0.defined.span();
-        let narrow = |it: Option<u64>| usize::try_from(it.unwrap_or(0)).unwrap_or(0);
-        let start = narrow(span.byte_offset());
-        start..start + narrow(span.byte_len())
-    }
-}
-
 impl<'de> Deserialize<'de> for Raw {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Spanned::deserialize(deserializer).map(Self)
+        let spanned = Spanned::deserialize(deserializer)?;
+        let span = spanned.defined.span();
+        let narrow = |it: Option<u64>| usize::try_from(it.unwrap_or(0)).unwrap_or(0);
+        let start = narrow(span.byte_offset());
+        Ok(Self {
+            range: start..start + narrow(span.byte_len()),
+            kind: spanned.value,
+        })
     }
 }
 
