@@ -1,5 +1,6 @@
 //! Tasks: the fields of every operator, and expansions unfolded.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use dagctl_core::dag::{Task, TriggerRule, WeightRule};
@@ -95,10 +96,10 @@ impl<'n> Site<'n> {
 }
 
 /// A task of the file before it is read.
-struct Planned {
+struct Planned<'n> {
     task_id: String,
     place: Place,
-    node: Node,
+    node: Cow<'n, Node>,
     replacements: Replacements,
 }
 
@@ -146,12 +147,12 @@ pub(super) fn read_all(
     drafts
 }
 
-fn plan(
+fn plan<'n>(
     session: &mut Session<'_>,
     file: FileId,
-    root: &Node,
+    root: &'n Node,
     directory: &mut Directory,
-) -> Vec<Planned> {
+) -> Vec<Planned<'n>> {
     let Some(tasks) = root.get("tasks") else {
         return vec![];
     };
@@ -170,7 +171,7 @@ fn plan(
         indentation::report_no_tasks(session, root, tasks);
     }
     let beside = indentation::fields_beside_tasks(session, tasks.value.entries());
-    let mut planned: Vec<Planned> = vec![];
+    let mut planned: Vec<Planned<'_>> = vec![];
     let mut seen: HashMap<String, Place> = HashMap::new();
     for entry in tasks.value.entries() {
         match beside.get(entry.key.as_str()) {
@@ -231,7 +232,11 @@ fn plan(
             planned.push(Planned {
                 task_id,
                 place: entry.key_place,
-                node: member.replacements.node(&body),
+                node: if member.replacements.is_empty() {
+                    body.clone()
+                } else {
+                    Cow::Owned(member.replacements.node(&body))
+                },
                 replacements: member.replacements,
             });
         }
@@ -240,20 +245,15 @@ fn plan(
 }
 
 /// A task's fields for its members, which need not carry a list of each other.
-fn without_for_each(task: &Node) -> Node {
-    match &task.value {
-        Yaml::Map(entries) => Node {
-            value: Yaml::Map(
-                entries
-                    .iter()
-                    .filter(|it| it.key != "for_each")
-                    .cloned()
-                    .collect(),
-            ),
-            ..*task
-        },
-        Yaml::Broken | Yaml::Null | Yaml::Scalar(_) | Yaml::List(_) => task.clone(),
+fn without_for_each(task: &Node) -> Cow<'_, Node> {
+    if task.get("for_each").is_none() {
+        return Cow::Borrowed(task);
     }
+    let own = task.entries().iter().filter(|it| it.key != "for_each");
+    Cow::Owned(Node {
+        value: Yaml::Map(own.cloned().collect()),
+        ..*task
+    })
 }
 
 fn read(session: &mut Session<'_>, site: &Site<'_>, directory: &Directory) -> Draft {
