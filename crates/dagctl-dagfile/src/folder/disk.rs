@@ -448,8 +448,10 @@ fn read(path: &Path, metadata: &Metadata) -> Result<String, ReadProblem> {
     if !metadata.is_file() {
         return Err(problem(Code::Unreadable, "it is not a file".into(), None));
     }
-    let mut bytes = vec![];
     let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
+    // One byte more, so that the end is seen without another try for room.
+    let size = usize::try_from(metadata.len().min(limit)).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(size + 1);
     fs::File::open(path)
         .and_then(|file| file.take(limit + 1).read_to_end(&mut bytes))
         .map_err(|error| problem(Code::Unreadable, error.to_string(), None))?;
