@@ -136,8 +136,7 @@ union all select 'the table inherits or is inherited from' from live
 union all select format('foreign key %I of %s refers to it', conname, conrelid::regclass)
     from pg_catalog.pg_constraint where confrelid = $live and contype = 'f'
 union all select format('it is in publication %I', p.pubname)
-    from live join pg_catalog.pg_namespace n on n.oid = relnamespace
-    join pg_catalog.pg_publication_tables p on p.schemaname = n.nspname and p.tablename = relname
+    from pg_catalog.pg_publication p, pg_get_publication_tables(p.pubname) t where t.relid = $live
 union all select format('it has trigger %I', tgname) from pg_catalog.pg_trigger where tgrelid = $live and not tgisinternal
 union all select format('it has rule %I', rulename) from pg_catalog.pg_rewrite where ev_class = $live
 union all select format('column %I is an identity or generated column', attname)
