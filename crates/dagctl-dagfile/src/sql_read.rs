@@ -11,6 +11,7 @@ use sqlparser::dialect::{Dialect, PostgreSqlDialect, RedshiftSqlDialect};
 use sqlparser::parser::Parser;
 
 use crate::sql_writes::Found;
+use crate::text::offset;
 
 static BIND: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"(^|[^:\w]):([A-Za-z_])").expect("the pattern is constant"));
@@ -136,20 +137,6 @@ fn parse_as(sql: &str, dialect: &dyn Dialect) -> Result<Vec<Statement>, Failure>
         at,
         message: message.to_owned(),
     })
-}
-
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let mut start = 0;
-    for _ in 1..line {
-        match text[start..].find('\n') {
-            Some(it) => start += it + 1,
-            None => return text.len(),
-        }
-    }
-    text[start..]
-        .char_indices()
-        .nth(column.saturating_sub(1))
-        .map_or(text.len(), |(it, _)| start + it)
 }
 
 #[cfg(test)]

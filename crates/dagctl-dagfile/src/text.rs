@@ -14,6 +14,21 @@ pub(crate) struct Text {
     edits: Vec<Edit>,
 }
 
+/// The byte of a line and a column as parsers count them: lines and characters from 1. What lies beyond the text is its end.
+pub(crate) fn offset(text: &str, line: usize, column: usize) -> usize {
+    let mut start = 0;
+    for _ in 1..line {
+        match text[start..].find('\n') {
+            Some(it) => start += it + 1,
+            None => return text.len(),
+        }
+    }
+    text[start..]
+        .char_indices()
+        .nth(column.saturating_sub(1))
+        .map_or(text.len(), |(it, _)| start + it)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     /// A scalar of a YAML file.

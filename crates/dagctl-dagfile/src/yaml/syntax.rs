@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Code;
 use crate::sources::{FileId, Place, Session};
+use crate::text::offset;
 
 mod indentation;
 
@@ -136,18 +137,4 @@ fn line_of(text: &str, at: usize) -> (usize, &str) {
     let start = text[..at].rfind('\n').map_or(0, |it| it + 1);
     let end = text[at..].find('\n').map_or(text.len(), |it| at + it);
     (start, &text[start..end])
-}
-
-fn offset(text: &str, line: usize, column: usize) -> usize {
-    let mut start = 0;
-    for _ in 1..line {
-        match text[start..].find('\n') {
-            Some(it) => start += it + 1,
-            None => return text.len(),
-        }
-    }
-    text[start..]
-        .char_indices()
-        .nth(column.saturating_sub(1))
-        .map_or(text.len(), |(it, _)| start + it)
 }
