@@ -39,7 +39,7 @@ pub(crate) async fn wait(session: &mut Session, build: &Build) -> Result<Option<
     let since = Instant::now();
     let mut told = false;
     while let Some((pid, start)) = open.first() {
-        // The function beneath the view: of one process it costs a tenth.
+        // The function beneath the view: of one process it costs a fifth.
         let still = format!(
             "select format('process %s (user %s, application %s)', pid, pg_get_userbyid(usesysid), quote_literal(application_name))
              from pg_stat_get_activity({pid}) where coalesce(xact_start::text, '') = {} and {older}",
